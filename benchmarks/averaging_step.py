@@ -1,0 +1,157 @@
+"""What one averaging step costs, against one in-place `lerp_` over a flat tensor of that size.
+
+The model has the tensors of a WideResNet-28-10: 36.5 million fp32 numbers, in 158 parameters and
+running statistics; no forward pass is made. Timed, in interleaved repetitions so that a drift of
+the machine meets all alike: the flat `lerp_` (the bar), `SWA.update`, `EMA.step`, and `ASWA.update`
+when it ends in a soft update and when it ends in a rejection, with an `evaluate` that returns a
+prepared number at once. So ASWA's figure is its arithmetic: building the look-ahead, comparing,
+keeping or dropping it. Printed: median milliseconds and the median of the ratios taken within each
+repetition. Target: at most 1.5. With `--device cuda` each timing is closed by a synchronisation.
+
+    python benchmarks/averaging_step.py [--threads 1] [--repetitions 25] [--device cpu]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from aswa.averaging import ASWA, EMA, SWA
+
+TARGET = 1.5
+
+
+def wide_resnet_tensors(width: int = 10, blocks: int = 4) -> list[tuple[int, ...]]:
+    """Shapes of the parameters and running statistics of a WideResNet-28 of this width."""
+    shapes: list[tuple[int, ...]] = [(16, 3, 3, 3), (16,)]
+    channels = 16
+    for stage in range(3):
+        out = 16 * width * 2**stage
+        for block in range(blocks):
+            before = channels if block == 0 else out
+            shapes += [(before,)] * 4 + [(out, before, 3, 3), (out,)]
+            shapes += [(out,)] * 4 + [(out, out, 3, 3), (out,)]
+            if block == 0:
+                shapes += [(out, before, 1, 1), (out,)]
+        channels = out
+    return [*shapes, *[(channels,)] * 4, (10, channels), (10,)]
+
+
+class Weights(nn.Module):
+    """Parameters of the given shapes, filled at random."""
+
+    def __init__(self, shapes: list[tuple[int, ...]], device: str) -> None:
+        super().__init__()
+        self.tensors = nn.ParameterList(torch.randn(shape, device=device) for shape in shapes)
+
+
+def aswa_step(model: nn.Module, soft: bool) -> Callable[[], None]:
+    """One ASWA update a call, every one soft, or every one a rejection."""
+    aswa, calls = ASWA(model), [0.0]
+
+    def evaluate(module: nn.Module) -> float:
+        if module is model:
+            return 0.0
+        calls[0] += 1.0
+        return calls[0] if soft else -1.0
+
+    def step() -> None:
+        decision = aswa.update(model, evaluate)
+        if decision.value != expected:
+            raise RuntimeError(f"meant to time a {expected} update, got {decision.value}")
+
+    expected = "hard"
+    step()
+    expected = "soft" if soft else "reject"
+    return step
+
+
+def candidates(device: str) -> tuple[dict[str, Callable[[], object]], int, int]:
+    """What is timed, by name, the bar first; numbers and tensors in the model."""
+    shapes = wide_resnet_tensors()
+    model = Weights(shapes, device)
+    size = sum(p.numel() for p in model.parameters())
+    average, running = torch.randn(size, device=device), torch.randn(size, device=device)
+    swa, ema = SWA(model), EMA(model, decay=0.99)
+    steps: dict[str, Callable[[], object]] = {
+        "flat lerp_": lambda: average.lerp_(running, 0.01),
+        "SWA.update": lambda: swa.update(model, lambda module: 0.0),
+        "EMA.step": lambda: ema.step(model),
+        "ASWA.update, soft": aswa_step(model, soft=True),
+        "ASWA.update, reject": aswa_step(model, soft=False),
+    }
+    for step in list(steps.values()) * 2:  # first calls allocate
+        step()
+    with torch.no_grad():  # averages and running weights differ, as in training
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    return steps, size, len(shapes)
+
+
+def measure(repetitions: int, device: str) -> dict[str, object]:
+    """Medians in milliseconds and ratios to the bar."""
+    steps, size, tensors = candidates(device)
+
+    def wait() -> None:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(repetitions):
+        for name, step in steps.items():
+            wait()
+            start = time.perf_counter()
+            step()
+            wait()
+            times[name].append(1e3 * (time.perf_counter() - start))
+    bar = times["flat lerp_"]
+    return {
+        "numbers": size,
+        "tensors": tensors,
+        "repetitions": repetitions,
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "median_ms": {name: statistics.median(values) for name, values in times.items()},
+        "ratio": {
+            name: statistics.median(a / b for a, b in zip(values, bar, strict=True))
+            for name, values in times.items()
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repetitions", type=int, default=25)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    record = measure(options.repetitions, options.device)
+    print(
+        f"{record['numbers']:,} numbers in {record['tensors']} tensors, {record['device']}, "
+        f"{record['threads']} thread(s), torch {record['torch']}, n = {record['repetitions']}"
+    )
+    ratios = record["ratio"]
+    assert isinstance(ratios, dict) and isinstance(record["median_ms"], dict)
+    for name, milliseconds in record["median_ms"].items():
+        verdict = "the bar" if name == "flat lerp_" else "ok" if ratios[name] <= TARGET else "ABOVE"
+        print(f"{name:22} {milliseconds:8.2f} ms   {ratios[name]:5.2f} x   {verdict}")
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Slow, readable twins: every member is stored, every average computed from scratch.
+
+For tests and for reading; the fast forms must agree with these. Weights are flat fp64 vectors,
+and the scores v and v̂ are given rather than measured.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def flat(module: nn.Module) -> Tensor:
+    """All floating-point weights of `module` as one fp64 vector [P]."""
+    state = [*module.parameters(), *module.buffers()]
+    return torch.cat([t.detach().double().flatten() for t in state if t.is_floating_point()])
+
+
+def mean(members: list[Tensor]) -> Tensor:
+    """Equal mean of stored weight vectors [P]."""
+    return torch.stack(members).mean(0)
+
+
+def worth(score: float) -> tuple[bool, float]:
+    """Sort key in which NaN is below every number, −inf included."""
+    return (False, 0.0) if math.isnan(score) else (True, score)
+
+
+class ReferenceSWA:
+    """Mean of the stored models of epochs start, start + every, …"""
+
+    def __init__(self, start: int = 0, every: int = 1) -> None:
+        self.start, self.every = start, every
+        self.epochs: list[Tensor] = []
+
+    def update(self, theta: Tensor) -> None:
+        """Store Θ [P]."""
+        self.epochs.append(theta)
+
+    @property
+    def weights(self) -> Tensor:
+        """Θ_SWA [P]."""
+        return mean(self.epochs[self.start :: self.every])
+
+
+class ReferenceEMA:
+    """Explicit sum Σ (1 − β) β^(T−t) Θ_t, the first Θ weighing β^T."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.steps: list[Tensor] = []
+
+    def step(self, theta: Tensor) -> None:
+        """Store Θ [P]."""
+        self.steps.append(theta)
+
+    @property
+    def weights(self) -> Tensor:
+        """Θ_EMA [P]."""
+        last = len(self.steps) - 1
+        weighted = [
+            (1 if t == 0 else 1 - self.decay) * self.decay ** (last - t) * theta
+            for t, theta in enumerate(self.steps)
+        ]
+        return torch.stack(weighted).sum(0)
+
+
+class ReferenceEarlyStopping:
+    """The whole history; the best epoch before patience ran out is looked up at the end."""
+
+    def __init__(self, patience: float = math.inf) -> None:
+        self.patience = patience
+        self.history: list[tuple[float, Tensor]] = []
+
+    def update(self, theta: Tensor, v: float) -> None:
+        """Store (v, Θ [P])."""
+        self.history.append((v, theta))
+
+    @property
+    def best_epoch(self) -> int:
+        """From 1: the first of the best among the epochs that a patient observer would see."""
+        best = 0
+        for t, (v, _) in enumerate(self.history):
+            if t - best >= self.patience + 1:
+                break
+            if t == 0 or worth(v) > worth(self.history[best][0]):
+                best = t
+        return best + 1
+
+
+class ReferenceASWA:
+    """The algorithm of the paper on a list of members (DESIGN: equations 1 to 4 of `ASWA`)."""
+
+    def __init__(self) -> None:
+        self.members: list[Tensor] = []
+        self.best_score = math.nan
+
+    @property
+    def weights(self) -> Tensor:
+        """Θ_ASWA [P]."""
+        return mean(self.members)
+
+    def update(self, theta: Tensor, v: float, v_hat: float) -> str:
+        """Θ [P] with score v, and the score that the look-ahead would get; the decision."""
+        if not self.members:
+            self.members, self.best_score = [theta], v
+            return "hard"
+        if worth(v) > worth(self.best_score) and worth(v) > worth(v_hat):
+            self.members, self.best_score = [theta], v
+            return "hard"
+        if worth(v_hat) > worth(self.best_score):
+            self.members, self.best_score = [*self.members, theta], v_hat
+            return "soft"
+        return "reject"
+
+
+class ReferenceReleasedASWA:
+    """The released recursion, written as its explicit weighted sum over all epochs."""
+
+    def __init__(self, hard_updates: bool = True) -> None:
+        self.hard_updates = hard_updates
+        self.thetas: list[Tensor] = []
+        self.coefficients: list[float] = []
+        self.n = 0
+        self.score = math.nan
+
+    @property
+    def weights(self) -> Tensor:
+        """Θ_A [P]."""
+        pairs = zip(self.coefficients, self.thetas, strict=True)
+        return torch.stack([c * theta for c, theta in pairs]).sum(0)
+
+    def update(self, theta: Tensor, v: float, v_hat: float) -> str:
+        """As `ReferenceASWA.update`; on the first call v̂ is v, since Θ̂ = Θ."""
+        first = not self.thetas
+        self.thetas.append(theta)
+        if self.hard_updates and not first and worth(v) > max(worth(v_hat), worth(self.score)):
+            self.coefficients = [0.0] * len(self.coefficients) + [1.0]
+            self.n, self.score = 0, v
+            return "hard"
+        keep = self.n / (self.n + 1)
+        self.coefficients = [keep * c for c in self.coefficients] + [1 / (self.n + 1)]
+        accept = first or worth(v_hat) > worth(self.score) or v_hat == self.score
+        self.n += accept
+        self.score = v if first else v_hat
+        return "soft" if accept else "reject"

@@ -1,0 +1,1 @@
+"""Model families: `image/` and `kge/`."""

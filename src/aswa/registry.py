@@ -1,0 +1,45 @@
+"""The one place where config names meet classes. A new model or method is one line here.
+
+Plain strings, so that a config can be checked without importing torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["knowledge_graph", "images"]
+
+
+class Entry(NamedTuple):
+    """Where a class is, and for which kind of dataset it is."""
+
+    path: str
+    kind: Kind
+
+
+MODELS: dict[str, Entry] = {
+    "distmult": Entry("aswa.models.kge.distmult:DistMult", "knowledge_graph"),
+    "complex": Entry("aswa.models.kge.complex:ComplEx", "knowledge_graph"),
+    "qmult": Entry("aswa.models.kge.qmult:QMult", "knowledge_graph"),
+    "keci": Entry("aswa.models.kge.keci:Keci", "knowledge_graph"),
+}
+
+TASKS: dict[str, str] = {
+    "knowledge_graph": "aswa.tasks.link_prediction:LinkPrediction",
+}
+
+AVERAGERS: dict[str, str] = {
+    "sgd": "aswa.averaging.sgd:SGD",
+    "swa": "aswa.averaging.swa:SWA",
+    "ema": "aswa.averaging.ema:EMA",
+    "early_stopping": "aswa.averaging.early_stopping:EarlyStopping",
+    "aswa": "aswa.averaging.aswa:ASWA",
+    "aswa_released": "aswa.averaging.aswa_released:ReleasedASWA",
+}
+
+
+def load(path: str) -> Any:
+    """The object named by `package.module:name`."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,99 @@
+"""The record of a run on disk: `results/runs/<dataset>/<model>/<run_id>/`.
+
+    result.json    the finished run, written once, last and atomically
+    status.json    what the run is doing, or the traceback it died of
+    history.json   one entry an epoch: losses, validation scores, decisions
+
+Disk is the truth; trackers only mirror it. Imports neither torch nor anything of training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+REQUIRED = ("schema", "run_id", "status", "dataset", "model", "seed", "rows")
+
+
+class CorruptRecord(ValueError):
+    """A record that cannot be trusted: truncated, garbage, or changed after it was written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces. The base of every hash here."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(record: dict[str, Any]) -> str:
+    """sha256 of a record without its own `sha256` field."""
+    body = {key: value for key, value in record.items() if key != "sha256"}
+    return hashlib.sha256(canonical_json(body).encode()).hexdigest()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write all of `content` or nothing: temporary name, fsync, rename.
+
+    A reader, or a run killed in the middle, never sees half a file under the final name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a JSON record with its digest, atomically. Non-finite floats stay `NaN`/`Infinity`."""
+    sealed = {**record, "sha256": digest(record)}
+    write_bytes(path, (json.dumps(sealed, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a JSON record and check its digest, where it carries one.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptRecord: it is not JSON, not an object, or not what was written.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CorruptRecord(path, f"not valid JSON ({error})") from None
+    if not isinstance(record, dict):
+        raise CorruptRecord(path, "not a JSON object")
+    if "sha256" in record and record["sha256"] != digest(record):
+        raise CorruptRecord(path, "its content does not match its sha256")
+    return record
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read a `result.json` of schema 1. Same errors as `read_record`, and missing fields named."""
+    record = read_record(path)
+    missing = [key for key in REQUIRED if key not in record]
+    if missing:
+        raise CorruptRecord(path, f"lacks {', '.join(missing)}")
+    if record["schema"] != SCHEMA:
+        raise CorruptRecord(path, f"schema {record['schema']!r}, this version reads {SCHEMA}")
+    return record
+
+
+def result_paths(results_dir: Path) -> Iterator[Path]:
+    """Every `result.json` under `RESULTS_DIR/runs`, in sorted order."""
+    yield from sorted(results_dir.glob("runs/*/*/*/result.json"))

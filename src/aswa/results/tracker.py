@@ -1,0 +1,90 @@
+"""Mirrors of a run. The results folder is the truth: a mirror that breaks is let go."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aswa.config import RunConfig
+
+
+class Tracker:
+    """Mirrors nothing. The base of those that do."""
+
+    def start(self, config: RunConfig) -> None:
+        """A run begins, or goes on under the same run_id."""
+
+    def log(self, epoch: int, values: dict[str, float]) -> None:
+        """Named values at the end of an epoch."""
+
+    def finish(self, summary: dict[str, Any], failed: bool = False) -> None:
+        """The run is over; `summary` holds its final values."""
+
+
+class WandbTracker(Tracker):
+    """One Weights & Biases run a job, with id = run_id.
+
+    `WANDB_MODE` is obeyed; without it the run is online when there is an account and offline
+    otherwise. The first failure of W&B is told and ends the mirroring, never the run.
+    """
+
+    def __init__(self) -> None:
+        self._run: Any = None
+
+    def start(self, config: RunConfig) -> None:
+        self._try(lambda: self._start(config))
+
+    def log(self, epoch: int, values: dict[str, float]) -> None:
+        if self._run is not None:
+            self._try(lambda: self._run.log({"epoch": epoch, **values}, step=epoch))
+
+    def finish(self, summary: dict[str, Any], failed: bool = False) -> None:
+        if self._run is not None:
+            self._try(lambda: self._finish(summary, failed))
+
+    def _start(self, config: RunConfig) -> None:
+        import wandb
+
+        folder = Path(config.results_dir).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        mode = os.environ.get("WANDB_MODE") or ("online" if _account() else "offline")
+        self._run = wandb.init(
+            project=config.tracker.project,
+            entity=config.tracker.entity,
+            id=config.run_id,
+            name=config.title,
+            group=f"{config.dataset.name}-{config.model.name}",
+            job_type=config.optimizer,
+            config=config.resolved,
+            dir=str(folder),
+            mode=mode,
+            resume="allow",
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+
+    def _finish(self, summary: dict[str, Any], failed: bool) -> None:
+        self._run.summary.update(summary)
+        self._run.finish(exit_code=1 if failed else 0)
+        self._run = None
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # whatever a service or its client can come up with
+            self._run = None
+            warnings.warn(f"W&B: {error}; the run goes on without it", stacklevel=2)
+
+
+def _account() -> bool:
+    """Whether W&B finds a key: in the environment or where `wandb login` left it."""
+    import wandb
+
+    return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
+
+
+def build_tracker(name: str) -> Tracker:
+    """The tracker of a configuration, `none` or `wandb`."""
+    return WandbTracker() if name == "wandb" else Tracker()

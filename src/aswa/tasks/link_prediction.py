@@ -1,0 +1,134 @@
+"""Link prediction: train on the triples of a knowledge graph, rank the missing ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from aswa.config import ConfigError, RunConfig
+from aswa.data.knowledge_graph import SPLITS, KnowledgeGraph, TailIndex, read_graph
+from aswa.data.sources import find_folder
+from aswa.models import kge
+from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
+from aswa.tasks.ranking import FilteredRanking, mean_reciprocal_rank, rank_metrics
+
+# Of a model's options, those that are not for its constructor.
+TRAINING_OPTIONS = ("objective", "label_smoothing", "negatives")
+
+
+class LinkPrediction:
+    """The task of `dataset` and `model` of a configuration; see `aswa.tasks.task.Task`.
+
+    Heads are predicted through reciprocal relations. The filter of the validation ranking knows
+    train and valid, that of the test ranking all three.
+    """
+
+    selection_metric = "mrr"
+    batch_norm_batches = None
+
+    def __init__(self, config: RunConfig, device: torch.device) -> None:
+        self.device = device
+        self._config = config
+        self._options = dict(config.model.options)
+        folder = find_folder(config.dataset.folder, config.data_dir)
+        graph = read_graph(folder, config.dataset.options["sha256"])
+        _check_counts(graph, config)
+        self.graph = graph.with_reciprocals()
+        self.n_entities, self.n_relations = len(self.graph.entities), len(self.graph.relations)
+        self._valid = self._ranking("valid", self.graph.train, self.graph.valid)
+        # A constant scorer ties with every candidate.
+        self.chance = mean_reciprocal_rank(
+            self._valid.ranks(lambda h, r: torch.zeros(len(h), self.n_entities, device=device))
+        )
+
+    def build_model(self, generator: torch.Generator) -> nn.Module:
+        options = {k: v for k, v in self._options.items() if k not in TRAINING_OPTIONS}
+        try:
+            model = kge.build(
+                self._config.model.name,
+                self.n_entities,
+                self.n_relations,
+                generator=generator,
+                **options,
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        model.sparse_gradient = self._sparse_pays()
+        return model.to(self.device)
+
+    def losses(self, model: nn.Module, generator: torch.Generator) -> Iterator[tuple[Tensor, int]]:
+        return self._objective.losses(model, self._config.batch_size, generator)
+
+    def score(self, model: nn.Module) -> float:
+        model.eval()
+        return mean_reciprocal_rank(self._valid.ranks(model.score_all))
+
+    def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
+        """`mrr`, `hits@k`, each also `_head` and `_tail`; on train the loss without dropout."""
+        model.eval()
+        if split == "train":
+            return {"loss": self._train_loss(model)}
+        ranking = self._valid if split == "valid" else self._test
+        ranks = ranking.ranks(model.score_all)
+        tail, head = ranks.chunk(2)  # triples, then their reciprocals
+        return {**rank_metrics(ranks), **rank_metrics(head, "_head"), **rank_metrics(tail, "_tail")}
+
+    @cached_property
+    def _objective(self) -> Objective:
+        name, smoothing = self._options["objective"], self._options["label_smoothing"]
+        if name == "kvsall":
+            return KvsAll(TailIndex(self.graph.train, self.n_relations).to(self.device), smoothing)
+        triples = torch.unique(self.graph.train, dim=0).to(self.device)
+        if name == "1vsall":
+            return OneVsAll(triples, smoothing)
+        return NegativeSampling(triples, self.n_entities, self._options["negatives"])
+
+    @cached_property
+    def _test(self) -> FilteredRanking:
+        """Built at the end, when selection is over."""
+        return self._ranking("test", self.graph.train, self.graph.valid, self.graph.test)
+
+    def _ranking(self, split: str, *known: Tensor) -> FilteredRanking:
+        index = TailIndex(torch.cat(known), self.n_relations).to(self.device)
+        triples = getattr(self.graph, split).to(self.device)
+        budget = self._config.memory_budget * 2**20
+        return FilteredRanking(triples, index, self.n_entities, budget)
+
+    @torch.no_grad()
+    def _train_loss(self, model: nn.Module) -> float:
+        generator = torch.Generator().manual_seed(0)
+        total, n_examples = 0.0, 0
+        for loss, n in self.losses(model, generator):
+            total, n_examples = total + float(loss) * n, n_examples + n
+        return total / n_examples
+
+    def _sparse_pays(self) -> bool:
+        """Whether gradients by the tables should hold only the rows of a batch.
+
+        Only an objective that touches few rows, under an update rule for which a row without a
+        gradient stays where it is (not Adam, not momentum, not weight decay), gives the same
+        results either way. `benchmarks/sparse_gradient.py` has the measurement behind the factor.
+        """
+        rule = self._config.base_optimizer
+        lazy = rule.name in ("sgd", "adagrad") and not rule.momentum and not rule.weight_decay
+        rows = self._config.batch_size * (2 + self._options["negatives"])
+        sampling = self._options["objective"] == "negative_sampling"
+        return sampling and lazy and rows < self.n_entities
+
+
+def _check_counts(graph: KnowledgeGraph, config: RunConfig) -> None:
+    """The published numbers of entities, relations and triples, where the YAML gives them."""
+    options = config.dataset.options
+    found = {"entities": len(graph.entities), "relations": len(graph.relations)}
+    found |= {f"triples.{split}": len(getattr(graph, split)) for split in SPLITS}
+    expected = {key: options.get(key) for key in ("entities", "relations")}
+    expected |= {f"triples.{split}": (options.get("triples") or {}).get(split) for split in SPLITS}
+    for key, number in expected.items():
+        if number is not None and found[key] != number:
+            raise ConfigError(
+                f"dataset={config.dataset.name}: {key} should be {number:,} "
+                f"(conf/dataset/{config.dataset.name}.yaml), the files have {found[key]:,}"
+            )

@@ -1,0 +1,104 @@
+"""`aswa-train`: compute one run, or with -m (or a recipe) a sweep of them.
+
+    aswa-train dataset=umls model=keci optimizer=all seed=0
+    aswa-train -m dataset=umls,kinship model=distmult,keci seed=range(5)
+    aswa-train experiment=quick
+
+torch is imported only when a run has to be computed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from aswa import sweep
+from aswa.config import ConfigError, RunConfig, resolve
+from aswa.config_errors import explain
+from aswa.config_files import conf_dir
+from aswa.results.folder import RunFolder
+
+
+def main() -> None:
+    """Console entry. Exit codes: 0 done, 1 a run failed, 2 the configuration is wrong, 130 Ctrl-C."""
+    own_tracebacks = "HYDRA_FULL_ERROR" not in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through, to be said better here
+    try:
+        _hydra_main()
+    except (ConfigError, HydraException, OmegaConfBaseException) as error:
+        if not own_tracebacks:
+            raise
+        _say(str(error) if isinstance(error, ConfigError) else explain(error))
+        sys.exit(2)
+    except RunFailed as error:
+        _say(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _say("interrupted; the same command goes on from here")
+        sys.exit(130)
+
+
+class RunFailed(RuntimeError):
+    """A run ended with an exception, which its status.json holds."""
+
+
+def _say(text: str) -> None:
+    print(f"aswa-train: {text}", file=sys.stderr)
+
+
+@hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
+def _hydra_main(composed: DictConfig) -> None:
+    config = resolve(composed)
+    began = time.perf_counter()
+    record = RunFolder(config.folder).result()
+    if record is None:
+        record = _compute(config)
+        seconds = time.perf_counter() - began
+        note = f"{seconds:.1f} s"
+    else:
+        seconds, note = 0.0, "already done"
+    print(f"{sweep.note_end(seconds)}{config.title}: {_headline(record)} ({note})", flush=True)
+
+
+def _compute(config: RunConfig) -> dict[str, Any]:
+    from aswa.training.progress import epoch_bar
+    from aswa.training.run import execute
+
+    _die_with_parent()
+    try:
+        with epoch_bar(config) as on_epoch:
+            return execute(config, report=_say, on_epoch=on_epoch)
+    except ConfigError:
+        raise
+    except Exception as error:
+        place = config.folder / "status.json"
+        raise RunFailed(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
+
+
+def _die_with_parent() -> None:
+    """A worker of a killed sweep is killed too, so that no run is computed behind one's back."""
+    if sys.platform == "linux" and sweep.VARIABLE in os.environ:
+        import ctypes
+        import signal
+
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _headline(record: dict[str, Any]) -> str:
+    """Test value of the first metric of each method."""
+    test = [row for row in record["rows"] if row["split"] == "test"]
+    metric = test[0]["metric"]
+    values = [f"{r['optimizer']} {r['value']:.3f}" for r in test if r["metric"] == metric]
+    return f"test {metric} {', '.join(values)}"
+
+
+if __name__ == "__main__":
+    main()

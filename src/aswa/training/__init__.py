@@ -1,0 +1,1 @@
+"""One run: a trajectory of a model, and the averagers that watch it."""

@@ -1,0 +1,201 @@
+"""One run from its configuration to its record, whatever happens in between."""
+
+from __future__ import annotations
+
+import io
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aswa.config import ConfigError, RunConfig
+from aswa.registry import TASKS, load
+from aswa.results.folder import RunFolder
+from aswa.results.provenance import git_state, versions
+from aswa.results.store import SCHEMA, CorruptRecord, write_bytes
+from aswa.results.tracker import Tracker, build_tracker
+from aswa.tasks.task import Task
+from aswa.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from aswa.training.trajectory import Trajectory
+
+COLLAPSED = 1.1  # a run whose best validation score is below this multiple of guessing
+
+Report = Callable[[str], None]
+OnEpoch = Callable[[Trajectory], None]
+
+
+def execute(
+    config: RunConfig, report: Report = print, on_epoch: OnEpoch = lambda _: None
+) -> dict[str, Any]:
+    """Compute a run, or find it done.
+
+    A finished run is returned as it is; an interrupted one goes on from its last checkpoint; a
+    failed one is tried again. `status.json` tells how far it is, or what it died of.
+
+    Args:
+        config: of the run.
+        report: gets lines for a person.
+        on_epoch: called after every epoch.
+
+    Returns:
+        the record, as in `result.json`.
+
+    Raises:
+        Exception: whatever ended the run; its traceback is in `status.json`.
+    """
+    folder = RunFolder(config.folder, report)
+    with folder.lock():
+        record = folder.result()
+        if record is not None:
+            return record
+        # How a run ends is written with the last checkpoint still named, so that it can go on.
+        tracker = build_tracker(config.tracker.name)
+        try:
+            return _compute(config, folder, tracker, report, on_epoch)
+        except KeyboardInterrupt:
+            folder.write_status("interrupted", checkpoint=folder.status().get("checkpoint"))
+            tracker.finish({}, failed=True)
+            raise
+        except Exception:
+            checkpoint = folder.status().get("checkpoint")
+            folder.write_status("failed", checkpoint=checkpoint, traceback=traceback.format_exc())
+            tracker.finish({}, failed=True)
+            raise
+
+
+def _compute(
+    config: RunConfig, folder: RunFolder, tracker: Tracker, report: Report, on_epoch: OnEpoch
+) -> dict[str, Any]:
+    torch.set_num_threads(config.threads)
+    start = time.perf_counter()
+    device = pick_device(config.device)
+    status = folder.status()
+    checkpoint = status.get("checkpoint")
+    folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)
+    task: Task = load(TASKS[config.dataset.kind])(config, device)
+    trajectory = Trajectory(config, task)
+    earlier = _resume(trajectory, folder, checkpoint, device, report)
+    tracker.start(config)
+    saved = time.perf_counter()
+    while not trajectory.finished:
+        trajectory.run_epoch()
+        tracker.log(trajectory.epoch, _latest(trajectory.history))
+        on_epoch(trajectory)
+        if time.perf_counter() - saved > config.checkpoint_seconds and not trajectory.finished:
+            total = earlier + time.perf_counter() - start
+            entry = save_checkpoint(folder.path, {**trajectory.state_dict(), "total": total})
+            folder.write_status("running", checkpoint=entry, epochs=config.epochs)
+            remove_checkpoints(folder.path, keep=entry["file"])
+            saved = time.perf_counter()
+    record = _record(config, task, trajectory)
+    record["seconds"]["total"] = earlier + time.perf_counter() - start
+    if config.save_weights:
+        _save_weights(folder.path, trajectory)
+    history = {"schema": SCHEMA, "run_id": config.run_id, "selection_metric": task.selection_metric}
+    folder.write_result(record, {**history, **trajectory.history})
+    folder.write_status(record["status"], epoch=trajectory.epoch, epochs=config.epochs)
+    remove_checkpoints(folder.path)
+    tracker.finish(_summary(record))
+    return record
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device={name}: this machine has {torch.cuda.device_count()} CUDA device(s); "
+            "take device=cpu or device=auto"
+        )
+    return device
+
+
+def _resume(
+    trajectory: Trajectory,
+    folder: RunFolder,
+    checkpoint: dict[str, Any] | None,
+    device: torch.device,
+    report: Report,
+) -> float:
+    """Go on from the checkpoint, if there is a good one; seconds spent before."""
+    if checkpoint is None:
+        return 0.0
+    try:
+        state = load_checkpoint(folder.path, checkpoint, device)
+    except CorruptRecord as error:
+        report(f"{error}; the run starts from the beginning")
+        return 0.0
+    trajectory.load_state_dict(state)
+    report(f"going on after epoch {trajectory.epoch} of {trajectory.config.epochs}")
+    return float(state["total"])
+
+
+def _record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[str, Any]:
+    """Evaluate what every method kept, on the test split for the only time, and write it down."""
+    rows: list[dict[str, Any]] = []
+    with trajectory.watch.measure("evaluate"):
+        for name in trajectory.averagers:
+            weights, epoch = trajectory.weights(name), trajectory.last_change[name]
+            for split in ("train", "valid", "test"):
+                for metric, value in task.metrics(weights, split).items():
+                    row = {"optimizer": name, "split": split, "metric": metric, "value": value}
+                    rows.append({**row, "epoch": epoch})
+    valid = [row["value"] for row in rows if row["metric"] == task.selection_metric]
+    seen = [v for scores in trajectory.history["valid"].values() for v in scores if v is not None]
+    collapsed = max(valid + seen) < COLLAPSED * task.chance
+    if collapsed:
+        rows = [{**row, "collapsed": True} for row in rows]
+    return {
+        "schema": SCHEMA,
+        "run_id": config.run_id,
+        "status": "collapsed" if collapsed else "done",
+        "dataset": config.dataset.name,
+        "model": config.model.name,
+        "seed": config.seed,
+        "config": config.resolved,
+        "versions": versions(),
+        "git": git_state(),
+        "device": _device_name(task.device),
+        "rows": rows,
+        "decisions": trajectory.decisions,
+        "members": {name: a.n_averaged for name, a in trajectory.averagers.items()},
+        "seconds": dict(trajectory.watch.seconds),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _save_weights(folder: Path, trajectory: Trajectory) -> None:
+    for name in trajectory.averagers:
+        buffer = io.BytesIO()
+        torch.save(trajectory.weights(name).state_dict(), buffer)
+        write_bytes(folder / "weights" / f"{name}.pt", buffer.getvalue())
+
+
+def _latest(history: dict[str, Any]) -> dict[str, float]:
+    """The last entry of a history, as flat names for a tracker."""
+    values = {"train/loss": history["train_loss"][-1]}
+    for name, scores in history["valid"].items():
+        if scores[-1] is not None:
+            values[f"valid/{name}"] = scores[-1]
+    if history["decision"][-1] is not None:
+        values["decision"] = ("reject", "soft", "hard").index(history["decision"][-1])
+    return values
+
+
+def _summary(record: dict[str, Any]) -> dict[str, Any]:
+    """The final values of a record, as flat names for a tracker."""
+    summary = {f"{r['split']}/{r['metric']}/{r['optimizer']}": r["value"] for r in record["rows"]}
+    summary |= {f"decisions/{key}": n for key, n in record["decisions"].items()}
+    return {**summary, "status": record["status"], "seconds": record["seconds"]["total"]}

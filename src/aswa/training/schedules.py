@@ -1,0 +1,32 @@
+"""Learning rate by epoch."""
+
+from __future__ import annotations
+
+import math
+
+from aswa.config import ScheduleConfig
+
+
+def learning_rate(schedule: ScheduleConfig, lr: float, epoch: int, epochs: int) -> float:
+    """The rate of one epoch.
+
+    Args:
+        schedule: `constant`; `swa`, from `lr` to `schedule.swa_lr` (Izmailov et al. 2018, their
+            code: flat to half of `start`, linear to nine tenths, then flat); or `cosine`, to zero.
+        lr: the initial rate.
+        epoch: from 0.
+        epochs: of the whole run.
+    """
+    if schedule.name == "cosine":
+        return lr * (1 + math.cos(math.pi * epoch / epochs)) / 2
+    if schedule.name == "swa" and schedule.swa_lr is not None:
+        start = swa_start(schedule.start, epochs)
+        t = epoch / max(1, start)
+        fraction = min(max((t - 0.5) / 0.4, 0.0), 1.0)
+        return lr + (schedule.swa_lr - lr) * fraction
+    return lr
+
+
+def swa_start(start: int | None, epochs: int) -> int:
+    """Epochs before averaging begins: as given, or three quarters of the run."""
+    return start if start is not None else epochs * 3 // 4

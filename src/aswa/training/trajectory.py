@@ -1,0 +1,204 @@
+"""One trajectory of a running model, and any number of averagers riding on it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from aswa.averaging import ASWA, Averager, Decision, has_batch_norm, recompute_batch_norm
+from aswa.config import RunConfig
+from aswa.registry import AVERAGERS, load
+from aswa.tasks.task import Task
+from aswa.training.optimizers import build_optimizer
+from aswa.training.schedules import learning_rate, swa_start
+from aswa.training.stopwatch import Stopwatch
+
+CURVE_POINTS = 16  # validation scores on the learning curves of methods that do not score themselves
+
+
+class Diverged(RuntimeError):
+    """The training loss is no longer a number."""
+
+
+class Trajectory:
+    """Model, update rule, averagers and their history, from one epoch to the next.
+
+    Everything random in an epoch follows from (seed, epoch) alone, so a run that is continued
+    from a checkpoint at the end of any epoch takes exactly the way of one that was not stopped.
+    """
+
+    def __init__(self, config: RunConfig, task: Task) -> None:
+        self.config, self.task = config, task
+        self.model = task.build_model(self._generator("initial weights"))
+        self.optimizer = build_optimizer(config.base_optimizer, self.model, config.lr)
+        self.averagers = {name: self._averager(name) for name in config.methods}
+        self.epoch = 0
+        self.history: dict[str, Any] = {
+            "epoch": [],
+            "train_loss": [],
+            "valid": {name: [] for name in self.averagers},
+            "decision": [],
+        }
+        self.decisions = {decision.value: 0 for decision in Decision}
+        self.last_change = dict.fromkeys(self.averagers, 0)
+        self.watch = Stopwatch("train", "evaluate", "average")
+        self._score: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """All epochs done, or no averager wants more."""
+        stopped = [getattr(averager, "should_stop", False) for averager in self.averagers.values()]
+        return self.epoch >= self.config.epochs or all(stopped)
+
+    def run_epoch(self) -> None:
+        """Train one epoch, then let every averager look.
+
+        Raises:
+            Diverged: the loss is NaN or infinite.
+        """
+        rate = learning_rate(self.config.schedule, self.config.lr, self.epoch, self.config.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        before = {name: _counters(averager) for name, averager in self.averagers.items()}
+        with self.watch.measure("train"):
+            loss = self._train()
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the training loss became {loss} in epoch {self.epoch + 1}; a smaller lr than "
+                f"{self.config.lr} usually helps"
+            )
+        self.epoch += 1
+        self._score = None
+        decision = None
+        with self.watch.measure("average"):
+            for averager in self.averagers.values():
+                outcome = averager.update(self.model, self._evaluate)
+                if isinstance(outcome, Decision) and decision is None:
+                    decision = outcome.value
+        if decision:
+            self.decisions[decision] += 1
+        for name, averager in self.averagers.items():
+            if averager.module is self.model or _counters(averager) != before[name]:
+                self.last_change[name] = self.epoch
+        self._record(loss, decision)
+
+    def _train(self) -> float:
+        """Mean training loss of one epoch."""
+        self.model.train()
+        generator = self._generator(f"epoch {self.epoch}")
+        self._seed_global(generator)
+        total, n_examples = torch.zeros((), device=self.task.device), 0
+        losses = self.task.losses(self.model, generator)
+        while True:
+            with self._autocast():
+                batch = next(losses, None)
+            if batch is None:
+                break
+            loss, n = batch
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach() * n
+            n_examples += n
+            with self.watch.measure("average"):
+                for averager in self.averagers.values():
+                    averager.step(self.model)
+        return float(total) / n_examples
+
+    def _evaluate(self, module: nn.Module) -> float:
+        """Validation score; that of the running model is measured once an epoch."""
+        if module is self.model and self._score is not None:
+            return self._score
+        with self.watch.measure("evaluate"):
+            value = self.task.score(module)
+        if module is self.model:
+            self._score = value
+        return value
+
+    def _record(self, loss: float, decision: str | None) -> None:
+        self.history["epoch"].append(self.epoch)
+        self.history["train_loss"].append(loss)
+        self.history["decision"].append(decision)
+        every = max(1, self.config.epochs // CURVE_POINTS)
+        for name, averager in self.averagers.items():
+            self.history["valid"][name].append(self._curve_point(name, averager, every))
+
+    def _curve_point(self, name: str, averager: Averager, every: int) -> float | None:
+        """The method's validation score: known, measured now and then, or None."""
+        if hasattr(averager, "best_score"):
+            return averager.best_score
+        if averager.module is self.model:
+            return self._evaluate(self.model) if name == "sgd" else None
+        if self.epoch % every and self.epoch < self.config.epochs:
+            return None
+        return self._evaluate(self.weights(name))
+
+    def weights(self, name: str) -> nn.Module:
+        """The weights that a method offers, with batch-norm statistics that belong to them."""
+        module = self.averagers[name].module
+        batches = self.task.batch_norm_batches
+        if name in ("swa", "ema") and batches is not None and has_batch_norm(module):
+            recompute_batch_norm(module, batches)
+        return module
+
+    def _averager(self, name: str) -> Averager:
+        arguments = {k: v for k, v in self.config.methods[name].items() if v is not None}
+        cls = load(AVERAGERS[name])
+        if name == "swa":
+            arguments["start"] = swa_start(arguments.get("start"), self.config.epochs)
+        if issubclass(cls, ASWA):
+            arguments["batches"] = self.task.batch_norm_batches
+        averager = cls(self.model, **arguments)
+        assert isinstance(averager, Averager)
+        return averager
+
+    def _generator(self, purpose: str) -> torch.Generator:
+        """Random numbers that depend on the seed and the purpose, and on nothing else."""
+        text = f"{self.config.seed} {purpose}".encode()
+        seed = int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1
+        return torch.Generator().manual_seed(seed)
+
+    def _seed_global(self, generator: torch.Generator) -> None:
+        """Dropout draws from the global generators."""
+        seed = int(torch.randint(2**62, (), generator=generator))
+        torch.default_generator.manual_seed(seed)
+        if self.task.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.config.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.task.device.type, torch.bfloat16)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, as plain numbers and tensors: `torch.load(..., weights_only=True)` reads it."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "averagers": {name: a.state_dict() for name, a in self.averagers.items()},
+            "history": self.history,
+            "decisions": self.decisions,
+            "last_change": self.last_change,
+            "seconds": self.watch.seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly from where `state_dict` was taken."""
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, averager in self.averagers.items():
+            averager.load_state_dict(state["averagers"][name])
+        self.history, self.decisions = state["history"], state["decisions"]
+        self.last_change, self.watch.seconds = state["last_change"], state["seconds"]
+
+
+def _counters(averager: Averager) -> tuple[int, Any]:
+    """What changes when the weights of an averager do."""
+    return averager.n_averaged, getattr(averager, "best_score", None)
