@@ -23,8 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import side_by_side as sbs
 from scipy import stats
+
+import side_by_side as sbs
 
 DICEE_LR = 0.1
 COLUMNS = ("ours", "dicee, its lr", "dicee, our lr")

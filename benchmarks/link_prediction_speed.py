@@ -18,12 +18,15 @@ next repetition begins, so a drift of the machine meets all:
 Figures are medians over repetitions, ranges in the JSON. Targets: epoch ≥ 5× dicee and ≥ 10× PyKEEN
 without gc; ASWA run ≥ 40× dicee as shipped, ≥ 15× with pickles once; all five ≤ 1.5×.
 
+Without peers (no `--peers-python`, no ASWA_PEERS_PYTHON) ours alone is timed.
+
     python benchmarks/link_prediction_speed.py --peers-python PATH [--repetitions 3]
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -59,7 +62,6 @@ def parse() -> argparse.Namespace:
 
 def contestants(dataset: str, model: str, options: argparse.Namespace) -> dict[str, Any]:
     """Name → function that runs it once and returns its record."""
-    python = sbs.peers_python(options.peers_python)
     common = [
         f"dataset={dataset}", f"model={model}", f"model.dim={options.dim}", f"lr={options.lr}",
         f"epochs={options.epochs}", f"batch_size={options.batch}",
@@ -75,12 +77,17 @@ def contestants(dataset: str, model: str, options: argparse.Namespace) -> dict[s
         return lambda: sbs.ours([*common, *overrides], options.threads)
 
     def them(script: str, *arguments: object) -> Any:
+        python = options.peers_python
         return lambda: sbs.run(python, sbs.PEERS / script, arguments, options.threads)
 
     runs = {
         "ours sgd": us("optimizer=sgd"),
         "ours all": us("optimizer=all"),
         "ours aswa": us("optimizer=aswa"),
+    }
+    if not options.peers_python:
+        return runs
+    runs |= {
         "dicee none": them("dicee_run.py", *dicee),
         "dicee aswa": them("dicee_run.py", *dicee, "--method", "aswa"),
         "dicee aswa once": them("dicee_run.py", *dicee, "--method", "aswa", "--pickles-once"),
@@ -123,28 +130,23 @@ def measure(dataset: str, model: str, options: argparse.Namespace) -> dict[str, 
 
 
 def ratios(cell: dict[str, Any]) -> dict[str, float]:
-    """How many times faster we are (or, for five / one, dearer)."""
-
-    def median(contestant: str, figure: str) -> float:
-        return float(cell[contestant][figure]["median"])
-
-    epoch, run, process = (
-        median("ours sgd", "epoch_ms"),
-        median("ours aswa", "run_s"),
-        median("ours aswa", "process_s"),
-    )
-    found = {
-        "epoch / dicee": median("dicee none", "epoch_ms") / epoch,
-        "ASWA run / dicee": median("dicee aswa", "run_s") / run,
-        "ASWA run / dicee, pickles once": median("dicee aswa once", "run_s") / run,
-        "ASWA process / dicee": median("dicee aswa", "process_s") / process,
-        "ASWA process / dicee, pickles once": median("dicee aswa once", "process_s") / process,
-        "five / one": median("ours all", "run_s") / median("ours sgd", "run_s"),
+    """How many times faster we are (or, for five / one, dearer); only what was measured."""
+    # name → (contestant above the line, contestant below, figure of both)
+    pairs = {
+        "epoch / dicee": ("dicee none", "ours sgd", "epoch_ms"),
+        "epoch / PyKEEN no gc": ("pykeen no gc", "ours sgd", "epoch_ms"),
+        "epoch / PyKEEN": ("pykeen", "ours sgd", "epoch_ms"),
+        "ASWA run / dicee": ("dicee aswa", "ours aswa", "run_s"),
+        "ASWA run / dicee, pickles once": ("dicee aswa once", "ours aswa", "run_s"),
+        "ASWA process / dicee": ("dicee aswa", "ours aswa", "process_s"),
+        "ASWA process / dicee, pickles once": ("dicee aswa once", "ours aswa", "process_s"),
+        "five / one": ("ours all", "ours sgd", "run_s"),
     }
-    if "pykeen" in cell:
-        found["epoch / PyKEEN no gc"] = median("pykeen no gc", "epoch_ms") / epoch
-        found["epoch / PyKEEN"] = median("pykeen", "epoch_ms") / epoch
-    return found
+    return {
+        name: cell[above][figure]["median"] / cell[below][figure]["median"]
+        for name, (above, below, figure) in pairs.items()
+        if above in cell
+    }
 
 
 def verdict(name: str, value: float | None) -> str:
@@ -202,6 +204,10 @@ def report(record: dict[str, Any]) -> str:
 
 def main() -> None:
     options = parse()
+    if options.peers_python or "ASWA_PEERS_PYTHON" in os.environ:
+        options.peers_python = sbs.peers_python(options.peers_python)
+    else:
+        print("no peers: ours alone is timed (benchmarks/README.md says how to install them)")
     keep = ("dim", "batch", "epochs", "pykeen_epochs", "lr", "repetitions")
     record: dict[str, Any] = {
         "machine": sbs.machine(options.threads),

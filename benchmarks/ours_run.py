@@ -29,7 +29,7 @@ def main() -> None:
 
     began = time.perf_counter()
     import hydra  # noqa: F401
-    import torch._dynamo
+    import torch._dynamo  # noqa: F401
 
     from aswa import registry
     from aswa.config import load

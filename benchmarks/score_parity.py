@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import side_by_side as sbs
 import torch
 
+import side_by_side as sbs
 from aswa.models.kge import build
 
 N_ENTITIES, N_RELATIONS, TOLERANCE = 41, 13, 1e-4

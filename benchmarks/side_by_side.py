@@ -31,10 +31,10 @@ MODELS = {"distmult": "DistMult", "complex": "ComplEx", "qmult": "QMult", "keci"
 
 def peers_python(given: str | None) -> str:
     """The interpreter of the peers venv: `--peers-python`, or else ASWA_PEERS_PYTHON."""
-    python = given or os.environ.get("ASWA_PEERS_PYTHON")
-    if not python or not Path(python).exists():
+    python = given or os.environ.get("ASWA_PEERS_PYTHON", "")
+    if not Path(python).is_file():
         raise SystemExit(
-            "which python has dicee and pykeen? Give --peers-python PATH_OF_VENV/bin/python or set "
+            f"no such python: {python!r}. Which has dicee and pykeen? Give --peers-python or set "
             "ASWA_PEERS_PYTHON; benchmarks/README.md says how to make that venv"
         )
     return python
@@ -51,6 +51,8 @@ def run(python: str, script: Path, arguments: Iterable[object], threads: int) ->
         "MKL_NUM_THREADS": str(threads),
         "PYTHONWARNINGS": "ignore",
     }
+    if python != sys.executable:
+        environment.pop("PYTHONPATH", None)  # ours, not the peers'
     with tempfile.TemporaryDirectory(prefix="side-by-side-") as folder:
         out, errors = Path(folder) / "out.json", Path(folder) / "stderr"
         command = [python, str(script), *map(str, arguments), "--out", str(out)]

@@ -28,14 +28,12 @@ class CountRuns(Callback):
         parameters = config.hydra.sweeper.get("params") or {}
         words = [f"{key}={value}" for key, value in parameters.items()]
         given = OverridesParser.create().parse_overrides([*words, *config.hydra.overrides.task])
-        latest = {override.key_or_group: override for override in given}
-        batches = BasicSweeper.split_arguments(list(latest.values()), None)
-        total = sum(len(batch) for batch in batches)
+        (runs,) = BasicSweeper.split_arguments(given, None)
         log = Path(config.hydra.sweep.dir, "progress.jsonl").absolute()
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
-        os.environ[VARIABLE] = json.dumps({"total": total, "start": time.time(), "log": str(log)})
-        print(f"{total} runs", flush=True)
+        os.environ[VARIABLE] = json.dumps({"total": len(runs), "start": time.time(), "log": str(log)})
+        print(f"{len(runs)} runs", flush=True)
 
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
         """Called in the launching process, once."""

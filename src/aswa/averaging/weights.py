@@ -64,7 +64,8 @@ class AveragedWeights:
     def look_ahead(self, base: AveragedWeights, model: nn.Module, weight: float) -> None:
         """Θ_self ← Θ_base + weight · (Θ − Θ_base); `base` is left as it is, to the last bit."""
         masters, running, copied = self._pairs(model)
-        origin, _, _ = base._pairs(model)
+        origin = [base._fp32.get(name, tensor) for name, tensor in named_state(base.module)
+                  if name not in self._copied]  # fmt: skip
         for master, start, end in zip(masters, origin, running, strict=True):
             torch.lerp(start, end, weight, out=master)  # one pass; foreach has no out=
         _copy(*copied)

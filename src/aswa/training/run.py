@@ -149,7 +149,8 @@ def _record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[str, 
                 for metric, value in task.metrics(weights, split).items():
                     row = {"optimizer": name, "split": split, "metric": metric, "value": value}
                     rows.append({**row, "epoch": epoch})
-    valid = [row["value"] for row in rows if row["metric"] == task.selection_metric]
+    selection = ("valid", task.selection_metric)
+    valid = [row["value"] for row in rows if (row["split"], row["metric"]) == selection]
     seen = [v for scores in trajectory.history["valid"].values() for v in scores if v is not None]
     collapsed = max(valid + seen) < COLLAPSED * task.chance
     if collapsed:

@@ -11,7 +11,7 @@ def learning_rate(schedule: ScheduleConfig, lr: float, epoch: int, epochs: int) 
     """The rate of one epoch.
 
     Args:
-        schedule: `constant`; `swa`, from `lr` to `schedule.swa_lr` (Izmailov et al. 2018, their
+        schedule: `constant`; `swa`, from `lr` to `swa_lr` (None: half of it; Izmailov et al. 2018, their
             code: flat to half of `start`, linear to nine tenths, then flat); or `cosine`, to zero.
         lr: the initial rate.
         epoch: from 0.
@@ -19,11 +19,12 @@ def learning_rate(schedule: ScheduleConfig, lr: float, epoch: int, epochs: int) 
     """
     if schedule.name == "cosine":
         return lr * (1 + math.cos(math.pi * epoch / epochs)) / 2
-    if schedule.name == "swa" and schedule.swa_lr is not None:
+    if schedule.name == "swa":
+        swa_lr = lr / 2 if schedule.swa_lr is None else schedule.swa_lr
         start = swa_start(schedule.start, epochs)
         t = epoch / max(1, start)
         fraction = min(max((t - 0.5) / 0.4, 0.0), 1.0)
-        return lr + (schedule.swa_lr - lr) * fraction
+        return lr + (swa_lr - lr) * fraction
     return lr
 
 

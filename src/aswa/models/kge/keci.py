@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.models.kge.products import complex_product
+from aswa.models.kge.products import clifford_product
 
 
 class Keci(BilinearModel):
@@ -24,7 +24,7 @@ class Keci(BilinearModel):
     """
 
     def __init__(
-        self, n_entities: int, n_relations: int, dim: int, *, p: int = 0, q: int = 1, **options: Any
+        self, n_entities: int, n_relations: int, dim: int, *, p: int = 1, q: int = 2, **options: Any
     ) -> None:
         if p < 0 or q < 0:
             raise ValueError(f"Keci needs model.p >= 0 and model.q >= 0, not p={p}, q={q}")
@@ -38,12 +38,5 @@ class Keci(BilinearModel):
 
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
         """The parts of h ∘ r of grade 0 and 1."""
-        if (self.p, self.q) == (0, 0):
-            return h * r
-        if (self.p, self.q) == (0, 1):
-            return complex_product(h, r)
         shape = (len(h), self.parts, -1)
-        h, r = h.view(shape), r.view(shape)
-        scalar = (h * r * self.squares).sum(1, keepdim=True)
-        vector = h[:, :1] * r[:, 1:] + h[:, 1:] * r[:, :1]
-        return torch.cat([scalar, vector], 1).flatten(1)
+        return clifford_product(h.view(shape), r.view(shape), self.squares).flatten(1)

@@ -1,8 +1,8 @@
-"""Products of rows of complex numbers and quaternions, with their gradients in closed form.
+"""Products of rows of hypercomplex numbers, with their gradients in closed form.
 
 Autograd would record some sixty small operations for a Hamilton product; on graphs the size of
-UMLS that is most of a training step. The adjoint of a product is a product with the conjugate:
-for z = x y and the inner product of R^d, the gradients are dx = dz conj(y) and dy = conj(x) dz.
+UMLS that is most of a training step. For complex numbers and quaternions the adjoint of a product is a
+product with the conjugate: where z = x y, the gradients are dx = dz conj(y) and dy = conj(x) dz.
 """
 
 from __future__ import annotations
@@ -62,6 +62,48 @@ class _Product(torch.autograd.Function):
         (dz,) = gradients
         x, y = ctx.saved_tensors
         return ctx.multiply(dz, y, conj_y=True), ctx.multiply(x, dz, conj_x=True), None
+
+
+def _clifford(x: Tensor, y: Tensor, squares: Tensor) -> Tensor:
+    """Grades 0 and 1 of x y, for x, y [B, 1 + p + q, d'] and the squares [1 + p + q, 1] of bases."""
+    z = x[:, :1] * y
+    z[:, 1:].addcmul_(x[:, 1:], y[:, :1])
+    z[:, 0] += (x[:, 1:] * y[:, 1:] * squares[1:]).sum(1)
+    return z
+
+
+def _clifford_gradient(dz: Tensor, y: Tensor, squares: Tensor) -> Tensor:
+    """Gradient of `_clifford(x, y)` by x; the product commutes, so that by y has the same form."""
+    dx = dz[:, :1] * squares * y
+    dx[:, 1:].addcmul_(dz[:, 1:], y[:, :1])
+    dx[:, 0] += (dz[:, 1:] * y[:, 1:]).sum(1)
+    return dx
+
+
+class _CliffordProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, squares: Tensor) -> Tensor:
+        ctx.save_for_backward(x, y, squares)
+        return _clifford(x, y, squares)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, y, squares = ctx.saved_tensors
+        (dz,) = gradients
+        return _clifford_gradient(dz, y, squares), _clifford_gradient(dz, x, squares), None
+
+
+def clifford_product(x: Tensor, y: Tensor, squares: Tensor) -> Tensor:
+    """Grades 0 and 1 of the product in Cl(p, q).
+
+    Args:
+        x, y: [B, 1 + p + q, d'], the scalar part first.
+        squares: [1 + p + q, 1], what each base squares to: 1, then p times 1, then q times −1.
+
+    Returns:
+        [B, 1 + p + q, d']; z_0 = Σ_i squares_i x_i y_i and z_i = x_0 y_i + x_i y_0.
+    """
+    return _CliffordProduct.apply(x, y, squares)
 
 
 def complex_product(x: Tensor, y: Tensor) -> Tensor:

@@ -1,0 +1,50 @@
+"""How methods and metrics are called and ordered in every table, figure and sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+METHODS = {
+    "sgd": "SGD",
+    "swa": "SWA",
+    "ema": "EMA",
+    "early_stopping": "Early stopping",
+    "aswa": "ASWA",
+    "aswa_released": "ASWA as released",
+    "polynomial_decay": "Polynomial decay",
+}
+
+METRICS = {
+    "mrr": "MRR",
+    "hits@1": "Hits@1",
+    "hits@3": "Hits@3",
+    "hits@10": "Hits@10",
+    "accuracy": "Accuracy",
+    "loss": "Loss",
+}
+
+
+def method_label(name: str) -> str:
+    """`early_stopping` → `Early stopping`; an unknown name is its own label."""
+    return METHODS.get(name, name)
+
+
+def metric_label(name: str) -> str:
+    """`mrr` → `MRR`; an unknown name is its own label."""
+    return METRICS.get(name, name)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Methods in the order of the paper, unknown ones last and alphabetically. No duplicates."""
+    known = list(METHODS)
+    return sorted(set(names), key=lambda m: (known.index(m) if m in METHODS else len(known), m))
+
+
+def lower_is_better(metric: str) -> bool:
+    """True for losses; every other metric of this project is better when higher."""
+    return metric == "loss" or metric.endswith("_loss")
+
+
+def file_stem(metric: str) -> str:
+    """A metric as part of a file name: `hits@10` → `hits10`."""
+    return "".join(c for c in metric if c.isalnum() or c in "_-")

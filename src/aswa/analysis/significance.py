@@ -1,0 +1,296 @@
+"""One paired comparison of two methods: the test, the effect, the interval, the sentence.
+
+Everything that a table, the report or the terminal says about a comparison comes from one
+`SignificanceRecord`, so no two places can disagree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from aswa.analysis.naming import method_label, metric_label
+
+COLUMNS = [
+    "metric", "scope", "optimizer_a", "optimizer_b", "n", "zeros", "wins", "ties", "losses",
+    "statistic", "p", "p_holm", "rank_biserial", "median_difference", "ci_low", "ci_high",
+    "smallest_p",
+]  # fmt: skip
+
+# Differences are rounded here before ranking: 0.75 − 0.70 and 0.65 − 0.60 are a tie, though
+# their floats are not. Far below what any metric resolves.
+DECIMALS = 12
+
+
+@dataclass(frozen=True)
+class SignedRank:
+    """The numbers of one comparison, a minus b over n units. NaN where undefined.
+
+    Attributes:
+        n: units with a value of both methods; zeros: those with equal values (also `ties`).
+        wins: units in which a is better (lower, for a loss); losses: in which b is.
+        statistic: min(W+, W−), the smaller sum of signed ranks of the nonzero differences.
+        p: two-sided p of Wilcoxon's signed-rank test; exact: not a normal approximation.
+        rank_biserial: matched-pairs rank-biserial correlation, (W_a − W_b) / (W_a + W_b) where
+            W_a sums the ranks of the units in which a is better: +1 a always better, −1 b.
+        median_difference: median of the n differences a − b, in the units of the metric.
+        ci_low, ci_high: interval for that median from order statistics.
+        smallest_p: the least p that n − zeros units can reach, 2 / 2^(n − zeros), at most 1.
+    """
+
+    n: int
+    zeros: int
+    wins: int
+    ties: int
+    losses: int
+    statistic: float
+    p: float
+    rank_biserial: float
+    median_difference: float
+    ci_low: float
+    ci_high: float
+    smallest_p: float
+    exact: bool
+
+
+def signed_rank(
+    a: npt.ArrayLike, b: npt.ArrayLike, lower_is_better: bool = False, confidence: float = 0.95
+) -> SignedRank:
+    """Compare two methods over paired units; `a` and `b` have shape (n,), finite.
+
+    Zeros are dropped before ranking (Wilcoxon's own treatment) and counted: a unit in which both
+    methods are equal says nothing about direction, with it out the null distribution stays exact,
+    and Pratt's variant has only a normal approximation in scipy. p is exact up to 50 nonzero
+    units without ties among |differences| and up to 13 with ties (all sign flips); beyond, scipy's
+    normal approximation. All zeros: p = 1. No units: NaN.
+
+    The interval is the order-statistic interval of the median (the inverted sign test,
+    `scipy.stats.quantile_test`): distribution-free, exact, no random numbers, so conservative; for
+    fewer than 6 units no two-sided 95% interval exists and both ends are NaN.
+
+    Raises:
+        ValueError: shapes differ or a value is not finite.
+    """
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if x.shape != y.shape or x.ndim != 1 or not np.isfinite([x, y]).all():
+        raise ValueError("a and b have to be finite and of one length; drop incomplete pairs first")
+    difference = np.round(x - y, DECIMALS)
+    moved = difference[difference != 0.0]
+    gain = -moved if lower_is_better else moved
+    n, zeros = int(difference.size), int(difference.size - moved.size)
+    statistic, p, exact = _wilcoxon(moved)
+    ranks = stats.rankdata(np.abs(gain)) if gain.size else np.zeros(0)
+    total = float(ranks.sum())
+    effect = float(ranks[gain > 0].sum() - ranks[gain < 0].sum()) / total if total else 0.0
+    low, high = _median_interval(difference, confidence)
+    nothing = n == 0
+    return SignedRank(
+        n=n,
+        zeros=zeros,
+        wins=int((gain > 0).sum()),
+        ties=zeros,
+        losses=int((gain < 0).sum()),
+        statistic=math.nan if nothing else statistic,
+        p=math.nan if nothing else p,
+        rank_biserial=math.nan if nothing else effect,
+        median_difference=math.nan if nothing else float(np.median(difference)),
+        ci_low=low,
+        ci_high=high,
+        smallest_p=math.nan if nothing else min(1.0, 2.0 / 2.0 ** int(moved.size)),
+        exact=exact,
+    )
+
+
+def _wilcoxon(moved: npt.NDArray[np.float64]) -> tuple[float, float, bool]:
+    """Statistic, two-sided p and whether p is exact, of nonzero differences."""
+    if not moved.size:
+        return 0.0, 1.0, True
+    tied = np.unique(np.abs(moved)).size < moved.size
+    exact = moved.size <= (13 if tied else 50)
+    if not exact:
+        method: str | stats.PermutationMethod = "asymptotic"
+    else:
+        method = stats.PermutationMethod() if tied else "exact"
+    result = stats.wilcoxon(moved, alternative="two-sided", method=method)
+    return float(result.statistic), min(1.0, float(result.pvalue)), exact
+
+
+def _median_interval(
+    difference: npt.NDArray[np.float64], confidence: float
+) -> tuple[float, float]:
+    if not difference.size:
+        return math.nan, math.nan
+    interval = stats.quantile_test(difference, q=0, p=0.5).confidence_interval(confidence)
+    low, high = float(interval.low), float(interval.high)
+    return (low, high) if math.isfinite(low + high) else (math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class SignificanceRecord(SignedRank):
+    """One declared comparison: a row of significance.csv and the sentence about it.
+
+    Beyond the columns: `alpha` and `confidence` of the plan, `family` (number of comparisons in
+    the Holm family), `unpaired` (units without a pair, named) and `partial` (units in which only
+    the seeds common to both methods were used, named).
+    """
+
+    metric: str
+    scope: str
+    optimizer_a: str
+    optimizer_b: str
+    alpha: float
+    confidence: float
+    p_holm: float = math.nan
+    family: int = 1
+    unpaired: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """One of `untested`, `equal`, `better`, `worse` (than b), `not shown`."""
+        if self.n == 0:
+            return "untested"
+        if self.zeros == self.n:
+            return "equal"
+        if self.p_holm <= self.alpha and self.rank_biserial != 0:
+            return "better" if self.rank_biserial > 0 else "worse"
+        return "not shown"
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The two methods as prose calls them."""
+        return _prose(self.optimizer_a), _prose(self.optimizer_b)
+
+    @property
+    def measure(self) -> str:
+        """What was compared where: `test MRR`, `test MRR on umls`."""
+        where = f" on {self.scope.partition(':')[2]}" if ":" in self.scope else ""
+        return f"test {metric_label(self.metric)}{where}"
+
+    def sentence(self) -> str:
+        """One sentence: the verdict, the size, the test, and what the test could not see."""
+        a, b = self.names
+        if self.verdict == "untested":
+            gone = f" ({_listed(self.unpaired)})" if self.unpaired else ""
+            return f"{a} and {b} cannot be compared in {self.measure}: no unit has both{gone}."
+        if self.verdict == "equal":
+            opening = f"{a} and {b} are equal in {self.measure} in every unit"
+            return f"{opening} (n = {self.n}), so there is nothing to test{self._caveats()}."
+        if self.verdict == "not shown":
+            opening = f"No difference between {a} and {b} is shown in {self.measure}"
+        else:
+            opening = f"{a} is {self.verdict} than {b} in {self.measure}"
+        return f"{opening}: {self.evidence()}{self._caveats()}."
+
+    def evidence(self) -> str:
+        """The numbers behind the verdict, as a phrase."""
+        kind = "exact" if self.exact else "approximate"
+        units = "models" if ":" in self.scope else "dataset × model units"
+        return (
+            f"median difference {self.size()}, {_count(self.wins, 'win')}, "
+            f"{_count(self.ties, 'tie')}, {_count(self.losses, 'loss')} over {self.n} {units}; "
+            f"Wilcoxon signed-rank {kind} {p_text(self.p)}, Holm-corrected over {self.family} "
+            f"{p_text(self.p_holm)}, rank-biserial effect {self.rank_biserial:+.2f}"
+        )
+
+    def size(self) -> str:
+        """Median difference with its interval: `+0.0110 (95% interval +0.0020 to +0.0200)`."""
+        percent = f"{100 * self.confidence:g}%"
+        if math.isnan(self.ci_low):
+            return f"{self.median_difference:+.4f} (too few units for a {percent} interval)"
+        ends = f"{self.ci_low:+.4f} to {self.ci_high:+.4f}"
+        return f"{self.median_difference:+.4f} ({percent} interval {ends})"
+
+    def _caveats(self) -> str:
+        parts = []
+        if self.smallest_p > self.alpha and self.verdict == "not shown":
+            parts.append(
+                f"with {self.n - self.zeros} untied units no p below {self.smallest_p:.3g} is "
+                f"possible, so this test could not have shown one"
+            )
+        elif self.verdict == "not shown":
+            parts.append(f"the smallest p possible here is {self.smallest_p:.2g}")
+        if self.unpaired:
+            parts.append(f"without a pair and left out: {_listed(self.unpaired)}")
+        if self.partial:
+            parts.append(f"common seeds only: {_listed(self.partial)}")
+        return "".join(f"; {part}" for part in parts)
+
+    def row(self) -> dict[str, object]:
+        """The row of significance.csv, in the order of COLUMNS."""
+        return {column: getattr(self, column) for column in COLUMNS}
+
+
+def make_record(
+    test: SignedRank, metric: str, scope: str, pair: tuple[str, str], *, alpha: float,
+    confidence: float, unpaired: Sequence[str] = (), partial: Sequence[str] = (),
+) -> SignificanceRecord:  # fmt: skip
+    """Name a finished test; `p_holm` stays NaN until `correct_family` has seen the others."""
+    numbers = {field.name: getattr(test, field.name) for field in fields(SignedRank)}
+    return SignificanceRecord(
+        **numbers, metric=metric, scope=scope, optimizer_a=pair[0], optimizer_b=pair[1],
+        alpha=alpha, confidence=confidence, unpaired=tuple(unpaired), partial=tuple(partial),
+    )  # fmt: skip
+
+
+def correct_family(records: Sequence[SignificanceRecord]) -> list[SignificanceRecord]:
+    """Holm's step-down correction over one family; all declared comparisons count.
+
+    A comparison that could not be made enters with p = 1 (and keeps NaN as its own p_holm), so
+    that a missing method never makes the remaining ones look more significant.
+    """
+    if not records:
+        return []
+    p = [1.0 if math.isnan(record.p) else record.p for record in records]
+    corrected = multipletests(p, method="holm")[1]
+    return [
+        replace(r, p_holm=math.nan if math.isnan(r.p) else float(q), family=len(records))
+        for r, q in zip(records, corrected, strict=True)
+    ]
+
+
+def summary_sentence(records: Sequence[SignificanceRecord]) -> str:
+    """The remaining comparisons of a family in one sentence; empty if there are none."""
+    phrases = []
+    for record in records:
+        a, b = record.names
+        text = {
+            "untested": f"{a} and {b} cannot be compared",
+            "equal": f"{a} and {b} are equal",
+            "not shown": f"no difference is shown between {a} and {b}",
+        }.get(record.verdict, f"{a} is {record.verdict} than {b}")
+        if record.verdict not in ("untested", "equal"):
+            numbers = f"{record.median_difference:+.4f}, Holm-corrected {p_text(record.p_holm)}"
+            text += f" (median difference {numbers})"
+        phrases.append(text)
+    if not phrases:
+        return ""
+    return f"In {records[0].measure}, {'; '.join(phrases)}."
+
+
+def p_text(p: float) -> str:
+    """`p = 0.0156`, `p < 0.0001`, or `p undefined`."""
+    if math.isnan(p):
+        return "p undefined"
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.3g}"
+
+
+def _prose(method: str) -> str:
+    label = method_label(method)
+    return label.lower() if label.split()[0].istitle() else label
+
+
+def _count(number: int, noun: str) -> str:
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

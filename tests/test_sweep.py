@@ -1,0 +1,136 @@
+"""`aswa-train` as a user runs it: sweeps, kills, trackers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from aswa.analyze import main as analyze
+
+TRAIN = (sys.executable, "-m", "aswa.train")
+SWEEP = (
+    "-m",
+    "hydra/launcher=joblib",
+    "dataset=umls",
+    "model=distmult,complex",
+    "seed=range(2)",
+    "model.dim=16",
+    "epochs=150",
+    "lr=0.01",
+    "checkpoint_seconds=0.2",
+)
+
+
+def train(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TRAIN, *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def table(results: Path) -> bytes:
+    assert analyze([str(results)]) == 0
+    return (results / "analysis" / "results.csv").read_bytes()
+
+
+def test_a_sweep_killed_at_random_moments_ends_in_the_same_table(tmp_path: Path) -> None:
+    """kill -9 of the launcher; its workers die with it, nothing is lost, doubled or different."""
+    straight = train(*SWEEP, f"results_dir={tmp_path / 'straight'}")
+    assert straight.returncode == 0, straight.stderr
+    assert "[4/4]" in straight.stdout
+    moments = random.Random(0)
+    words = [*TRAIN, *SWEEP, f"results_dir={tmp_path / 'killed'}"]
+    for _ in range(3):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(4.0, 9.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert train(*words[len(TRAIN) :]).returncode == 0
+    assert table(tmp_path / "killed") == table(tmp_path / "straight")
+    again = train(*words[len(TRAIN) :])
+    assert again.stdout.count("already done") == 4
+
+
+def test_one_failing_run_neither_stops_nor_hides_the_others(tmp_path: Path) -> None:
+    done = train(
+        "-m", "dataset=umls", "model=distmult", "model.dim=8", "epochs=2", "base_optimizer=sgd",
+        "lr=0.1,1e38,0.2", "optimizer=sgd", f"results_dir={tmp_path}",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Diverged: the training loss became" in done.stderr
+    states = [json.loads(p.read_text())["status"] for p in tmp_path.glob("runs/*/*/*/status.json")]
+    assert sorted(states) == ["done", "done", "failed"]
+
+
+def test_offline_wandb_run_is_complete_and_readable(tmp_path: Path) -> None:
+    done = train(
+        "dataset=umls", "model=keci", "model.dim=8", "epochs=5", "lr=0.01", "tracker=wandb",
+        f"results_dir={tmp_path}", WANDB_MODE="offline",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (result,) = tmp_path.glob("runs/*/*/*/result.json")
+    record = json.loads(result.read_text())
+    history, summary, config = read_offline_run(tmp_path)
+    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5]
+    assert {"train/loss", "valid/sgd", "valid/aswa", "decision"} <= set(history[-1])
+    assert summary["decisions/hard"] == record["decisions"]["hard"]
+    for row in record["rows"]:
+        assert summary[f"{row['split']}/{row['metric']}/{row['optimizer']}"] == row["value"]
+    assert config["model"]["dim"] == 8
+
+
+def read_offline_run(results: Path) -> tuple[list[dict], dict, dict]:
+    """History, summary and config of the only offline W&B run, read with W&B's own reader."""
+    from wandb.proto import wandb_internal_pb2
+    from wandb.sdk.internal.datastore import DataStore
+
+    (path,) = results.glob("wandb/offline-run-*/run-*.wandb")
+    store = DataStore()
+    store.open_for_scan(str(path))
+    history: list[dict] = []
+    summary: dict = {}
+    config: dict = {}
+    while (data := store.scan_data()) is not None:
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+
+        def items(updates) -> dict:  # type: ignore[no-untyped-def]
+            return {i.key or ".".join(i.nested_key): json.loads(i.value_json) for i in updates}
+
+        if record.HasField("history"):
+            history.append(items(record.history.item))
+        summary |= items(record.summary.update)
+        config |= items(record.run.config.update)
+    return history, summary, config
+
+
+def test_a_wandb_failure_never_fails_a_run(tmp_path: Path) -> None:
+    (tmp_path / "wandb.py").write_text("def __getattr__(name):\n    raise OSError('no such service')\n")
+    done = train(
+        "dataset=umls", "model=distmult", "model.dim=8", "epochs=2", "tracker=wandb",
+        f"results_dir={tmp_path}", PYTHONPATH=str(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "the run goes on without it" in done.stderr
+    assert len(list(tmp_path.glob("runs/*/*/*/result.json"))) == 1
+
+
+@pytest.mark.parametrize("tracker", ["none"])
+def test_no_tracker_imports_no_wandb(tracker: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from aswa.config import load; from aswa.training.run import execute;"
+        f"execute(load(['epochs=1', 'model.dim=8', 'tracker={tracker}', 'results_dir={tmp_path}']));"
+        "sys.exit('wandb' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
