@@ -1,4 +1,4 @@
-"""When do sparse gradients by the embedding tables pay? The factor in `LinkPrediction._sparse_pays`.
+"""When do sparse gradients by the embedding tables pay? See `LinkPrediction._sparse_pays`.
 
 One training step of negative sampling, dense against sparse, as the rows that a batch touches grow
 relative to the table. Both give the same weights (tests/test_objectives.py); only time differs.

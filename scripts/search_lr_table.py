@@ -29,7 +29,7 @@ def search_table(results_dir: Path) -> pd.DataFrame:
         if (row["optimizer"], row["split"], row["metric"]) == ("sgd", "valid", "mrr")
     ]
     if not rows:
-        sys.exit(f"{results_dir}: no run of experiment=search_lr there; `make search-lr` makes them")
+        sys.exit(f"{results_dir}: no run of experiment=search_lr there; run `make search-lr`")
     grouped = pd.DataFrame(rows).groupby(["dataset", "model", "lr"])["mrr"]
     table = grouped.agg(n_seeds="size", valid_mrr_mean="mean", valid_mrr_std="std").reset_index()
     best = table.groupby(["dataset", "model"])["valid_mrr_mean"].transform("max")

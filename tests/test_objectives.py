@@ -48,12 +48,12 @@ def test_set_bce_is_binary_cross_entropy_on_dense_labels(
     loss = set_bce(*ours, *y.nonzero().unbind(1), smoothing)
     gradients = torch.autograd.grad(3 * loss, ours)
 
-    accuracy = 3e-7 * max(largest, 1)  # sums of scores are made in fp32
+    # fp32: scores are added up for the loss, and σ(s) − y is known to its last place.
+    accuracy = 3e-7 * max(largest, 1)
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=accuracy)
-    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
-        size = expected_gradient.abs().max().item()
-        close = {"rtol": 1e-4, "atol": 1e-5 * size + 1e-9}
-        torch.testing.assert_close(gradient.double(), expected_gradient, **close)
+    for ours_, theirs, other in zip(gradients, expected_gradients, (entity, q), strict=True):
+        accuracy = 1e-6 * other.abs().max().item()
+        torch.testing.assert_close(ours_.double(), theirs, rtol=1e-4, atol=accuracy)
 
 
 class Listener(nn.Module):
@@ -195,6 +195,7 @@ def test_the_generator_alone_decides_the_order(small_graph: KnowledgeGraph, name
     assert not torch.equal(first, epoch(1))
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # torch's own Adagrad
 @pytest.mark.parametrize("rule", ["sgd", "adagrad"])
 def test_sparse_gradients_change_no_weight(small_graph: KnowledgeGraph, rule: str) -> None:
     """Several epochs of negative sampling; batches leave rows out and repeat others."""

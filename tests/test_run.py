@@ -24,8 +24,20 @@ def config(tmp_path: Path, *overrides: str) -> RunConfig:
     return load([*SMALL, f"results_dir={tmp_path}", *overrides])
 
 
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
 def rows(record: dict[str, Any], optimizer: str) -> list[dict[str, Any]]:
     return [row for row in record["rows"] if row["optimizer"] == optimizer]
+
+
+def mrr_of(record: dict[str, Any]) -> float:
+    return next(
+        row["value"]
+        for row in rows(record, "sgd")
+        if (row["split"], row["metric"]) == ("test", "mrr")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +93,8 @@ def test_killed_and_continued_is_undisturbed(objective: str, tmp_path: Path) -> 
     undisturbed = execute(config(tmp_path / "straight", *extra))
     words = [*SMALL, *extra, f"results_dir={tmp_path / 'killed'}", "checkpoint_seconds=0"]
     for epoch in ("3", "8"):
-        killed = subprocess.run([sys.executable, "-c", KILLED_RUN, epoch, *words])
-        assert killed.returncode == -9
+        process = subprocess.run([sys.executable, "-c", KILLED_RUN, epoch, *words])
+        assert process.returncode == -9
     said: list[str] = []
     run = config(tmp_path / "killed", *extra, "checkpoint_seconds=0")
     record = execute(run, report=said.append)
@@ -90,12 +102,9 @@ def test_killed_and_continued_is_undisturbed(objective: str, tmp_path: Path) -> 
     assert record["run_id"] == undisturbed["run_id"]
     assert record["rows"] == undisturbed["rows"]
     assert record["decisions"] == undisturbed["decisions"]
-    history = [
-        json.loads((tmp_path / name / run.folder.relative_to(run.results_dir) / "history.json")
-                   .read_text())
-        for name in ("straight", "killed")
-    ]  # fmt: skip
-    assert history[0] == history[1]
+    where = run.folder.relative_to(run.results_dir) / "history.json"
+    straight, killed = (read(tmp_path / name / where) for name in ("straight", "killed"))
+    assert straight == killed
     assert not list(run.folder.glob("checkpoint-*"))
 
 
@@ -108,7 +117,7 @@ def interrupt(run: RunConfig) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         execute(run, on_epoch=ctrl_c)
-    status = json.loads((run.folder / "status.json").read_text())
+    status = read(run.folder / "status.json")
     assert status["status"] == "interrupted"
 
 
@@ -167,7 +176,7 @@ def test_a_diverging_run_fails_with_its_traceback_and_is_tried_again(tmp_path: P
     for _ in range(2):
         with pytest.raises(Diverged, match="a smaller lr than 1e\\+38"):
             execute(run)
-        status = json.loads((run.folder / "status.json").read_text())
+        status = read(run.folder / "status.json")
         assert status["status"] == "failed"
         assert "Diverged: the training loss became" in status["traceback"]
     assert not (run.folder / "result.json").exists()
@@ -179,18 +188,18 @@ def test_early_stopping_alone_really_stops_and_says_the_same(tmp_path: Path) -> 
     together = execute(config(tmp_path, "optimizer=all", *patience))
     assert rows(alone, "early_stopping") == rows(together, "early_stopping")
     lengths = [
-        len(json.loads((config(tmp_path, o, *patience).folder / "history.json").read_text())["epoch"])
+        len(read(config(tmp_path, o, *patience).folder / "history.json")["epoch"])
         for o in ("optimizer=early_stopping", "optimizer=all")
     ]
     assert lengths[0] < 60 == lengths[1]
 
 
 def test_a_run_that_only_guesses_is_flagged(tmp_path: Path) -> None:
-    record = execute(config(tmp_path, "optimizer=sgd", "lr=1e-9", "model.init_scale=1e-6"))
+    run = config(tmp_path, "optimizer=sgd", "lr=1e-9", "model.init_scale=1e-6")
+    record = execute(run)
     assert record["status"] == "collapsed"
     assert all(row["collapsed"] for row in record["rows"])
-    assert json.loads((Path(record["config"]["results_dir"]) / "runs/umls/complex"
-                       / record["run_id"] / "status.json").read_text())["status"] == "collapsed"  # fmt: skip
+    assert read(run.folder / "status.json")["status"] == "collapsed"
 
 
 def test_bf16_trains_and_is_judged_in_fp32(all_five: dict[str, Any], tmp_path: Path) -> None:
@@ -199,12 +208,8 @@ def test_bf16_trains_and_is_judged_in_fp32(all_five: dict[str, Any], tmp_path: P
     task = LinkPrediction(run, torch.device("cpu"))
     model = task.build_model(torch.Generator())
     assert task._valid.ranks(model.score_all).dtype == torch.float64
-    mrr = {r["optimizer"]: r["value"] for r in record["rows"]
-           if (r["split"], r["metric"]) == ("test", "mrr")}  # fmt: skip
-    exact = {r["optimizer"]: r["value"] for r in all_five["rows"]
-             if (r["split"], r["metric"]) == ("test", "mrr")}  # fmt: skip
-    assert mrr["sgd"] != exact["sgd"]
-    assert abs(mrr["sgd"] - exact["sgd"]) < 0.1
+    difference = mrr_of(record) - mrr_of(all_five)
+    assert 0 < abs(difference) < 0.1
 
 
 def test_saved_weights_are_the_ones_in_the_table(tmp_path: Path) -> None:
@@ -222,8 +227,7 @@ def test_saved_weights_are_the_ones_in_the_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("base", ["sgd", "adagrad"])
 @pytest.mark.parametrize("schedule", ["swa", "cosine"])
 def test_other_rules_and_schedules_learn(base: str, schedule: str, tmp_path: Path) -> None:
-    lr = "lr=50" if base == "sgd" else "lr=0.3"
-    words = ("optimizer=sgd", f"base_optimizer={base}", f"schedule={schedule}", lr)
+    rate = "lr=50" if base == "sgd" else "lr=0.3"
+    words = ("optimizer=sgd", f"base_optimizer={base}", f"schedule={schedule}", rate)
     record = execute(config(tmp_path, *words, "epochs=40"))
-    mrr = next(r["value"] for r in record["rows"] if (r["split"], r["metric"]) == ("test", "mrr"))
-    assert mrr > 3 * 0.04  # guessing gives 0.04
+    assert mrr_of(record) > 3 * 0.04  # guessing gives 0.04

@@ -224,7 +224,9 @@ def _typed(cls: type[Any], values: Mapping[str, Any], place: str) -> Any:
     for field in dataclasses.fields(cls):
         if field.name not in values and field.default is dataclasses.MISSING:
             raise ConfigError(f"{_path(place, field.name)}: missing; give it a value")
-    return cls(**{key: _convert(value, hints[key], _path(place, key)) for key, value in values.items()})
+    return cls(
+        **{key: _convert(value, hints[key], _path(place, key)) for key, value in values.items()}
+    )
 
 
 def _path(place: str, key: str) -> str:
@@ -237,7 +239,7 @@ def _convert(value: Any, hint: Any, place: str) -> Any:
     allowed = tuple(typing.get_origin(kind) or kind for kind in allowed)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, bool) and bool not in allowed or not isinstance(value, allowed):
+    if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, allowed):
         wanted = " or ".join("null" if k is types.NoneType else k.__name__ for k in allowed)
         raise ConfigError(f"{place}={value}: expected {wanted}, got {type(value).__name__}")
     return value

@@ -41,7 +41,9 @@ def members(group: str) -> list[str]:
 
 def known_keys() -> list[str]:
     """Every dotted key of `conf/`, for suggestions."""
-    top = [str(key) for key in _read(conf_dir() / "config.yaml") if key not in ("defaults", "hydra")]
+    top = [
+        str(key) for key in _read(conf_dir() / "config.yaml") if key not in ("defaults", "hydra")
+    ]
     inner = [
         f"{group}.{key}"
         for group in GROUPS[:-1]

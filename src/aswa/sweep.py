@@ -32,7 +32,9 @@ class CountRuns(Callback):
         log = Path(config.hydra.sweep.dir, "progress.jsonl").absolute()
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
-        os.environ[VARIABLE] = json.dumps({"total": len(runs), "start": time.time(), "log": str(log)})
+        os.environ[VARIABLE] = json.dumps(
+            {"total": len(runs), "start": time.time(), "log": str(log)}
+        )
         print(f"{len(runs)} runs", flush=True)
 
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:

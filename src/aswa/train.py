@@ -27,7 +27,7 @@ from aswa.results.folder import RunFolder
 
 
 def main() -> None:
-    """Console entry. Exit codes: 0 done, 1 a run failed, 2 the configuration is wrong, 130 Ctrl-C."""
+    """Console entry. Exit codes: 0 done, 1 a run failed, 2 wrong configuration, 130 Ctrl-C."""
     own_tracebacks = "HYDRA_FULL_ERROR" not in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through, to be said better here
     try:

@@ -54,7 +54,9 @@ class Averager:
             ValueError: the state is another method's, or another model's.
         """
         if state.get("method") != type(self).__name__:
-            raise ValueError(f"this is the state of {state.get('method')}, not {type(self).__name__}")
+            raise ValueError(
+                f"this is the state of {state.get('method')}, not {type(self).__name__}"
+            )
         self._weights = None
         if state["weights"] is not None:
             self._restart(self._running)

@@ -1,4 +1,4 @@
-"""Early stopping: keep the best epoch by validation; every update is rejected but an improvement."""
+"""Early stopping: keep the best epoch by validation, reject every other."""
 
 from __future__ import annotations
 

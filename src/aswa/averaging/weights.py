@@ -34,7 +34,9 @@ class AveragedWeights:
         self.module = copy.deepcopy(model)
         # fp32 masters of half-precision tensors, by name; other tensors are their own master.
         self._fp32 = {
-            name: tensor.float() for name, tensor in named_state(self.module) if tensor.dtype in HALF
+            name: tensor.float()
+            for name, tensor in named_state(self.module)
+            if tensor.dtype in HALF
         }
         # Copied, not averaged: what has no mean (counters, flags), and floating-point buffers that
         # hold an infinity, such as attention masks: −inf − (−inf) is not a number.

@@ -125,7 +125,9 @@ def read_graph(folder: Path, sha256: Mapping[str, str | None] | None = None) -> 
         FileNotFoundError: a split is missing; says which names were tried.
         ValueError: a line is not a triple, a file is empty, or not the published one; says where.
     """
-    names = {split: _read_triples(_find(folder, split), (sha256 or {}).get(split)) for split in SPLITS}
+    names = {
+        split: _read_triples(_find(folder, split), (sha256 or {}).get(split)) for split in SPLITS
+    }
     everything = [triple for triples in names.values() for triple in triples]
     entities = sorted({name for h, _, t in everything for name in (h, t)})
     relations = sorted({r for _, r, _ in everything})
@@ -152,8 +154,8 @@ def _read_triples(path: Path, sha256: str | None) -> list[tuple[str, str, str]]:
         content = _OPENERS[path.name[path.name.index(".txt") :]](path)
         if sha256 and hashlib.sha256(content).hexdigest() != sha256:
             raise ValueError(
-                f"{path}: not the published file, its sha256 is not {sha256[:12]}...; get it again, "
-                "or describe your own version in a file of its own under conf/dataset/"
+                f"{path}: not the published file, its sha256 is not {sha256[:12]}...; get it "
+                "again, or describe your own version in a file of its own under conf/dataset/"
             )
         text = content.decode("utf-8-sig")
     except (UnicodeDecodeError, EOFError, lzma.LZMAError, OSError) as error:

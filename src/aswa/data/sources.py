@@ -20,9 +20,9 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
         FileNotFoundError: it is nowhere; says where it was looked for.
     """
     bases = [base for base in (data_dir, os.environ.get(VARIABLE)) if base]
-    for base in [*bases, EMBEDDED]:
-        if (Path(base) / folder).is_dir():
-            return Path(base) / folder
+    for base in [*map(Path, bases), EMBEDDED]:
+        if (base / folder).is_dir():
+            return base / folder
     looked = ", ".join([*bases, "the package"])
     raise FileNotFoundError(
         f"no folder {folder!r} with train.txt, valid.txt and test.txt in {looked}; put it under a "

@@ -50,7 +50,7 @@ class WandbTracker(Tracker):
 
         folder = Path(config.results_dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        mode = os.environ.get("WANDB_MODE") or ("online" if _account() else "offline")
+        mode: Any = os.environ.get("WANDB_MODE") or ("online" if _account() else "offline")
         self._run = wandb.init(
             project=config.tracker.project,
             entity=config.tracker.entity,

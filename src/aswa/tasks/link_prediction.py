@@ -12,6 +12,7 @@ from aswa.config import ConfigError, RunConfig
 from aswa.data.knowledge_graph import SPLITS, KnowledgeGraph, TailIndex, read_graph
 from aswa.data.sources import find_folder
 from aswa.models import kge
+from aswa.models.kge.bilinear import BilinearModel
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
 from aswa.tasks.ranking import FilteredRanking, mean_reciprocal_rank, rank_metrics
 
@@ -60,11 +61,11 @@ class LinkPrediction:
         return model.to(self.device)
 
     def losses(self, model: nn.Module, generator: torch.Generator) -> Iterator[tuple[Tensor, int]]:
-        return self._objective.losses(model, self._config.batch_size, generator)
+        return self._objective.losses(_bilinear(model), self._config.batch_size, generator)
 
     def score(self, model: nn.Module) -> float:
         model.eval()
-        return mean_reciprocal_rank(self._valid.ranks(model.score_all))
+        return mean_reciprocal_rank(self._valid.ranks(_bilinear(model).score_all))
 
     def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
         """`mrr`, `hits@k`, each also `_head` and `_tail`; on train the loss without dropout."""
@@ -72,7 +73,7 @@ class LinkPrediction:
         if split == "train":
             return {"loss": self._train_loss(model)}
         ranking = self._valid if split == "valid" else self._test
-        ranks = ranking.ranks(model.score_all)
+        ranks = ranking.ranks(_bilinear(model).score_all)
         tail, head = ranks.chunk(2)  # triples, then their reciprocals
         return {**rank_metrics(ranks), **rank_metrics(head, "_head"), **rank_metrics(tail, "_tail")}
 
@@ -117,6 +118,11 @@ class LinkPrediction:
         rows = self._config.batch_size * (2 + self._options["negatives"])
         sampling = self._options["objective"] == "negative_sampling"
         return sampling and lazy and rows < self.n_entities
+
+
+def _bilinear(model: nn.Module) -> BilinearModel:
+    assert isinstance(model, BilinearModel)
+    return model
 
 
 def _check_counts(graph: KnowledgeGraph, config: RunConfig) -> None:

@@ -43,9 +43,7 @@ def load_checkpoint(folder: Path, entry: dict[str, Any], device: torch.device) -
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise CorruptRecord(path, "the checkpoint's content does not match its sha256")
-    state: dict[str, Any] = torch.load(
-        io.BytesIO(content), map_location=device, weights_only=True
-    )
+    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     return state
 
 

@@ -11,8 +11,9 @@ def learning_rate(schedule: ScheduleConfig, lr: float, epoch: int, epochs: int) 
     """The rate of one epoch.
 
     Args:
-        schedule: `constant`; `swa`, from `lr` to `swa_lr` (None: half of it; Izmailov et al. 2018, their
-            code: flat to half of `start`, linear to nine tenths, then flat); or `cosine`, to zero.
+        schedule: `constant`; `swa`, from `lr` to `swa_lr` (None: half of it), flat to half of
+            `start`, linear to nine tenths, then flat, as in the code of Izmailov et al. 2018; or
+            `cosine`, to zero.
         lr: the initial rate.
         epoch: from 0.
         epochs: of the whole run.

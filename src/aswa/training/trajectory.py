@@ -18,7 +18,9 @@ from aswa.training.optimizers import build_optimizer
 from aswa.training.schedules import learning_rate, swa_start
 from aswa.training.stopwatch import Stopwatch
 
-CURVE_POINTS = 16  # validation scores on the learning curves of methods that do not score themselves
+CURVE_POINTS = (
+    16  # validation scores on the learning curves of methods that do not score themselves
+)
 
 
 class Diverged(RuntimeError):
@@ -176,7 +178,7 @@ class Trajectory:
         return torch.autocast(self.task.device.type, torch.bfloat16)
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, as plain numbers and tensors: `torch.load(..., weights_only=True)` reads it."""
+        """All of it, as plain numbers and tensors, which `weights_only=True` loads."""
         return {
             "epoch": self.epoch,
             "model": self.model.state_dict(),

@@ -8,9 +8,7 @@ from aswa.models.kge.bilinear import BilinearModel
 from aswa.registry import MODELS, load
 
 
-def build(
-    name: str, n_entities: int, n_relations: int, dim: int, **options: Any
-) -> BilinearModel:
+def build(name: str, n_entities: int, n_relations: int, dim: int, **options: Any) -> BilinearModel:
     """A link predictor by its config name.
 
     Args:

@@ -1,8 +1,8 @@
 """Products of rows of hypercomplex numbers, with their gradients in closed form.
 
 Autograd would record some sixty small operations for a Hamilton product; on graphs the size of
-UMLS that is most of a training step. For complex numbers and quaternions the adjoint of a product is a
-product with the conjugate: where z = x y, the gradients are dx = dz conj(y) and dy = conj(x) dz.
+UMLS that is most of a training step. For complex numbers and quaternions the adjoint of a product
+is a product with the conjugate: where z = x y, the gradients are dx = dz conj(y), dy = conj(x) dz.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Product(torch.autograd.Function):
 
 
 def _clifford(x: Tensor, y: Tensor, squares: Tensor) -> Tensor:
-    """Grades 0 and 1 of x y, for x, y [B, 1 + p + q, d'] and the squares [1 + p + q, 1] of bases."""
+    """Grades 0 and 1 of x y; x, y are [B, 1 + p + q, d'], squares [1 + p + q, 1]."""
     z = x[:, :1] * y
     z[:, 1:].addcmul_(x[:, 1:], y[:, :1])
     z[:, 0] += (x[:, 1:] * y[:, 1:] * squares[1:]).sum(1)
