@@ -71,7 +71,9 @@ def run(python: str, script: Path, arguments: Iterable[object], threads: int) ->
 
 def ours(overrides: Sequence[str], threads: int) -> dict[str, Any]:
     """One run of aswa in a process of its own."""
-    return run(sys.executable, HERE / "ours_run.py", [*overrides, f"threads={threads}"], threads)
+    signature = ["model.p=0", "model.q=1"] if "model=keci" in overrides else []  # dicee's default
+    words = [*overrides, *signature, f"threads={threads}"]
+    return run(sys.executable, HERE / "ours_run.py", words, threads)
 
 
 def machine(threads: int) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def test_a_dim_that_does_not_split_is_answered_with_one_that_does(
         suggested = int(re.findall(r"\d+", str(caught.value))[-1])
         assert abs(suggested - dim) < parts
         build(name, suggested, **options)
-    with pytest.raises(ValueError, match="model.dim=0"):
+    with pytest.raises(ValueError, match=r"model\.dim=0"):
         build(name, 0, **options)
 
 

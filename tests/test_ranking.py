@@ -148,7 +148,7 @@ def test_a_nan_target_is_last(small_graph: KnowledgeGraph) -> None:
     """Behind every number, even a very negative one."""
     n = len(small_graph.entities)
     triples = small_graph.test[:1]
-    (h, r, t) = triples[0].tolist()
+    t = int(triples[0, 2])
     row = torch.full((n,), -3e38)
     row[t] = torch.nan
     index = TailIndex(triples, len(small_graph.relations))
@@ -239,5 +239,7 @@ def test_ranks_are_fp32_when_training_is_not(model: str) -> None:
     ranks = FilteredRanking(graph.valid, index, len(graph.entities)).ranks(half.model.score_all)
     assert half.history["valid"]["sgd"] == [mean_reciprocal_rank(ranks)]
     with torch.autocast("cpu", torch.bfloat16):
-        coarse = FilteredRanking(graph.valid, index, len(graph.entities)).ranks(half.model.score_all)
+        coarse = FilteredRanking(graph.valid, index, len(graph.entities)).ranks(
+            half.model.score_all
+        )
     assert not torch.equal(coarse, ranks)  # so bf16 scores would have been noticed

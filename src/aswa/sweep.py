@@ -29,7 +29,7 @@ class CountRuns(Callback):
         words = [f"{key}={value}" for key, value in parameters.items()]
         given = OverridesParser.create().parse_overrides([*words, *config.hydra.overrides.task])
         (runs,) = BasicSweeper.split_arguments(given, None)
-        log = Path(config.hydra.sweep.dir, "progress.jsonl").absolute()
+        log = Path(config.hydra.sweep.dir, f"progress-{os.getpid()}.jsonl").absolute()
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         os.environ[VARIABLE] = json.dumps(
@@ -39,7 +39,9 @@ class CountRuns(Callback):
 
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
         """Called in the launching process, once."""
-        os.environ.pop(VARIABLE, None)
+        sweep = json.loads(os.environ.pop(VARIABLE, "{}"))
+        if sweep:
+            Path(sweep["log"]).unlink(missing_ok=True)
 
 
 def note_end(seconds: float) -> str:

@@ -57,7 +57,7 @@ def _say(text: str) -> None:
 def _hydra_main(composed: DictConfig) -> None:
     config = resolve(composed)
     began = time.perf_counter()
-    record = RunFolder(config.folder).result()
+    record = RunFolder(config.folder, report=lambda _: None).result()  # execute() will say it
     if record is None:
         record = _compute(config)
         seconds = time.perf_counter() - began

@@ -102,9 +102,7 @@ def _within(table: pd.DataFrame, scope: str) -> pd.DataFrame:
     return table[table.index.get_level_values("dataset") == scope.partition(":")[2]]
 
 
-def _family(
-    table: pd.DataFrame, metric: str, scope: str, plan: Plan
-) -> list[SignificanceRecord]:
+def _family(table: pd.DataFrame, metric: str, scope: str, plan: Plan) -> list[SignificanceRecord]:
     records = []
     for comparison in plan.comparisons:
         pairs = pair_units(table, comparison.a, comparison.b)

@@ -135,9 +135,7 @@ def decisions_frame(runs: list[Run], choice: Choice) -> pd.DataFrame:
             if (index, method) in choice.kept:
                 numbers = [int(counts.get(k) or 0) for k in ("hard", "soft", "reject")]
                 if sum(numbers):
-                    records.append(
-                        (run.dataset, run.model, method, run.seed, *numbers, run.run_id)
-                    )
+                    records.append((run.dataset, run.model, method, run.seed, *numbers, run.run_id))
     frame = pd.DataFrame(records, columns=DECISION_COLUMNS)
     frame = frame.sort_values(["dataset", "model", "optimizer", "seed", "run_id"], kind="stable")
     keys = ["dataset", "model", "optimizer", "seed"]

@@ -48,10 +48,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Problem:
-    """A record left out: where it is and why, in words that end with the fix."""
+    """A record left out: where it is, why, and what to do about it."""
 
     path: Path
     reason: str
+    fix: str = "run the same training command again, it will redo it"
 
 
 def read_runs(results_dir: Path) -> tuple[list[Run], list[Problem]]:

@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 from aswa.analysis.runs import Run
 from aswa.results.store import canonical_json
 
-# Keys, at any depth, that name where and how a run is executed, not what it computes.
+# Keys, at any depth, that name where and how a run is executed, not what it computes. The last
+# line: a dataset's folder and its table of searched rates; the rate used is `lr` itself.
 NEUTRAL = {
     "seed", "device", "threads", "tracker", "launcher", "hydra", "experiment", "analysis",
-    "run_id", "resume", "progress", "path",
+    "run_id", "resume", "progress", "path", "memory_budget", "save_weights",
+    "folder", "tuned_lr",
 }  # fmt: skip
 NEUTRAL_ENDINGS = ("_dir", "_seed")
 NEUTRAL_BEGINNINGS = ("checkpoint",)
@@ -29,9 +31,7 @@ T = TypeVar("T")
 
 def is_neutral(key: str) -> bool:
     """True if a config key cannot change a result, or is the seed."""
-    return (
-        key in NEUTRAL or key.endswith(NEUTRAL_ENDINGS) or key.startswith(NEUTRAL_BEGINNINGS)
-    )
+    return key in NEUTRAL or key.endswith(NEUTRAL_ENDINGS) or key.startswith(NEUTRAL_BEGINNINGS)
 
 
 def shared_setting(run: Run) -> dict[str, Any]:
@@ -144,9 +144,7 @@ def _split(
 
     def order(item: tuple[str, list[int]]) -> tuple[int, float, str]:
         text, members = item
-        cells = {
-            (m, runs[i].seed) for i in members for m in runs[i].methods if method in (None, m)
-        }
+        cells = {(m, runs[i].seed) for i in members for m in runs[i].methods if method in (None, m)}
         return -len(cells), -max(_epochs(runs[i]) for i in members), text
 
     ranked = sorted(groups.items(), key=order)

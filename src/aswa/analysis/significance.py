@@ -121,9 +121,7 @@ def _wilcoxon(moved: npt.NDArray[np.float64]) -> tuple[float, float, bool]:
     return float(result.statistic), min(1.0, float(result.pvalue)), exact
 
 
-def _median_interval(
-    difference: npt.NDArray[np.float64], confidence: float
-) -> tuple[float, float]:
+def _median_interval(difference: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
     if not difference.size:
         return math.nan, math.nan
     interval = stats.quantile_test(difference, q=0, p=0.5).confidence_interval(confidence)
@@ -175,17 +173,17 @@ class SignificanceRecord(SignedRank):
 
     def sentence(self) -> str:
         """One sentence: the verdict, the size, the test, and what the test could not see."""
-        a, b = self.names
+        first, (a, b) = method_label(self.optimizer_a), self.names
         if self.verdict == "untested":
             gone = f" ({_listed(self.unpaired)})" if self.unpaired else ""
-            return f"{a} and {b} cannot be compared in {self.measure}: no unit has both{gone}."
+            return f"{first} and {b} cannot be compared in {self.measure}: no unit has both{gone}."
         if self.verdict == "equal":
-            opening = f"{a} and {b} are equal in {self.measure} in every unit"
+            opening = f"{first} and {b} are equal in {self.measure} in every unit"
             return f"{opening} (n = {self.n}), so there is nothing to test{self._caveats()}."
         if self.verdict == "not shown":
             opening = f"No difference between {a} and {b} is shown in {self.measure}"
         else:
-            opening = f"{a} is {self.verdict} than {b} in {self.measure}"
+            opening = f"{first} is {self.verdict} than {b} in {self.measure}"
         return f"{opening}: {self.evidence()}{self._caveats()}."
 
     def evidence(self) -> str:
@@ -195,8 +193,9 @@ class SignificanceRecord(SignedRank):
         return (
             f"median difference {self.size()}, {_count(self.wins, 'win')}, "
             f"{_count(self.ties, 'tie')}, {_count(self.losses, 'loss')} over {self.n} {units}; "
-            f"Wilcoxon signed-rank {kind} {p_text(self.p)}, Holm-corrected over {self.family} "
-            f"{p_text(self.p_holm)}, rank-biserial effect {self.rank_biserial:+.2f}"
+            f"Wilcoxon signed-rank {p_text(self.p)} ({kind}), {p_text(self.p_holm)} after Holm's "
+            f"correction over {_count(self.family, 'comparison')}, rank-biserial effect "
+            f"{self.rank_biserial:+.2f}"
         )
 
     def size(self) -> str:

@@ -1,0 +1,104 @@
+"""Write a study to disk and to the terminal. Equal studies give equal bytes: no dates, no paths."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from aswa.analysis.figures import Drawing
+from aswa.analysis.naming import method_label, metric_label
+from aswa.analysis.study import Study
+from aswa.analysis.tables import TextTable
+from aswa.results.store import write_bytes
+
+
+def write_study(study: Study, folder: Path) -> Path:
+    """Write all files of a study under `folder`, each atomically; returns report.html's path.
+
+    Tables and figures that an earlier analysis left in `tables/` and `figures/` and this one
+    does not have are removed, so that no file there contradicts the report.
+    """
+    files: dict[str, bytes] = {
+        "results.csv": csv_bytes(study.results),
+        "results.parquet": _parquet_bytes(study.results),
+        "costs.csv": csv_bytes(study.costs),
+        "significance.csv": csv_bytes(study.significance),
+    }
+    for table in study.tables():
+        files[f"tables/{table.stem}.md"] = table.markdown().encode()
+        files[f"tables/{table.stem}.tex"] = table.latex().encode()
+        files[f"tables/{table.stem}.csv"] = csv_bytes(table.numbers)
+    for drawing in study.drawings:
+        files[f"figures/{drawing.stem}.svg"] = drawing.svg
+        files[f"figures/{drawing.stem}.png"] = drawing.png
+    files["report.html"] = render_html(study).encode()
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    for kind in ("tables/*.md", "tables/*.tex", "tables/*.csv", "figures/*.svg", "figures/*.png"):
+        for path in sorted(folder.glob(kind)):
+            if str(path.relative_to(folder)) not in files:
+                path.unlink()
+    return folder / "report.html"
+
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """CSV with `\\n` line ends; floats in the shortest form that reads back to the same float."""
+    return frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _parquet_bytes(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def render_html(study: Study) -> str:
+    """The report: one page that needs no other file and no network."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("aswa.analysis", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline"] = _inline_svg
+    environment.filters["method"] = method_label
+    environment.filters["metric"] = metric_label
+    return environment.get_template("report.html.j2").render(study=study, plan=study.plan)
+
+
+def _inline_svg(drawing: Drawing) -> str:
+    """The SVG element without its XML prologue; ids made unique, size left to the page."""
+    text = drawing.svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{drawing.stem}-", text)
+    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(
+        r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1), count=1)  # fmt: skip
+
+
+def print_summary(study: Study, report: Path, console: Console) -> None:
+    """The primary metric by cell, the answer, and where the report is."""
+    shown = [metric_label(metric) for metric in study.plan.primary_metrics]
+    for table in study.metric_tables:
+        if any(table.title.startswith(f"Test {label},") for label in shown):
+            console.print(_terminal_table(table))
+    for sentence in study.answer():
+        console.print(Text(sentence))
+    console.print(Text(f"report: {report}"), soft_wrap=True)
+
+
+def _terminal_table(table: TextTable) -> Table:
+    drawn = Table(title=table.title, title_justify="left", title_style="bold")
+    for name, side in zip(table.header, table.alignment(), strict=True):
+        drawn.add_column(name, justify="left" if side == "left" else "right", no_wrap=True)
+    for i, row in enumerate(table.rows):
+        styles = ["bold green" if (i, j) in table.bold else "" for j in range(len(row))]
+        drawn.add_row(*(Text(text, style=style) for text, style in zip(row, styles, strict=True)))
+    return drawn

@@ -1,0 +1,76 @@
+"""`aswa-analyze RESULTS_DIR`: from runs on disk to tables, tests, figures and one report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from aswa.analysis.plan import load_plan
+from aswa.analysis.report import print_summary, write_study
+from aswa.analysis.runs import Problem
+from aswa.analysis.study import NoResults, analyse
+
+WIDTH = 140  # of the terminal, where there is none to ask: a log file or a pipe
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Console entry point. Returns 0, or 2 if there is nothing to analyse or a word is wrong."""
+    args = _parser().parse_args(argv)
+    errors = Console(stderr=True, width=_width(sys.stderr.isatty()), highlight=False)
+    try:
+        study = analyse(args.results_dir, load_plan(args.plan), args.where)
+    except NoResults as error:
+        _report_problems(error.problems, errors)
+        errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
+        return 2
+    except (ValueError, FileNotFoundError) as error:
+        errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
+        return 2
+    _report_problems(study.problems, errors)
+    for notice in study.notices:
+        errors.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
+    report = write_study(study, args.results_dir / "analysis")
+    console = Console(width=_width(sys.stdout.isatty()), highlight=False)
+    print_summary(study, report, console)
+    return 0
+
+
+def _report_problems(problems: Iterable[Problem], console: Console) -> None:
+    for problem in problems:
+        text = f"left out: {problem.path}: {problem.reason}; {problem.fix}"
+        console.print(Text(text, style="red"), soft_wrap=True)
+
+
+def _width(terminal: bool) -> int | None:
+    return None if terminal else WIDTH
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aswa-analyze",
+        description="Tables, Wilcoxon tests, figures and report.html from the runs in a folder; "
+        "written to RESULTS_DIR/analysis/. Reads only; safe to run at any time, also during runs.",
+    )
+    parser.add_argument(
+        "results_dir", type=Path, nargs="?", default=Path("results"), metavar="RESULTS_DIR",
+        help="the folder given to aswa-train as results_dir (default: results)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="KEY=VALUE",
+        help="use only runs whose config has this value, e.g. --where epochs=256; repeatable. "
+        "results.csv and costs.csv always hold all runs",
+    )  # fmt: skip
+    parser.add_argument(
+        "--plan", default="default", metavar="NAME",
+        help="a file of conf/analysis/, or the path of a YAML file: the declared comparisons",
+    )  # fmt: skip
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

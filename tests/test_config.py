@@ -1,0 +1,249 @@
+"""Configurations: what composes, what is refused in which words, what makes another run."""
+
+from __future__ import annotations
+
+import functools
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import aswa.config
+from aswa.config import ConfigError, RunConfig
+from aswa.config_errors import GROUPS, members
+from aswa.config_files import conf_dir
+from aswa.registry import AVERAGERS, MODELS, TASKS
+
+
+@functools.cache
+def load(*overrides: str) -> RunConfig:
+    """`aswa.config.load`, which takes a tenth of a second, once for equal words."""
+    return aswa.config.load(overrides)
+
+
+CHOICES = [(group, member) for group in GROUPS for member in members(group)]
+KINDS = {
+    (group, member): yaml.safe_load((conf_dir() / group / f"{member}.yaml").read_text())["kind"]
+    for group in ("dataset", "model")
+    for member in members(group)
+}
+# A dataset and a model of each kind, to stand beside the member that is tried.
+PARTNERS = {"knowledge_graph": ("umls", "keci"), "images": ("cifar10", "vgg16")}
+
+
+def test_every_folder_of_conf_is_a_group() -> None:
+    """`analysis` is not composed into a run; aswa-analyze reads it."""
+    folders = {path.name for path in conf_dir().iterdir() if path.is_dir()}
+    assert folders - {"analysis"} == set(GROUPS)
+    assert all(members(group) for group in GROUPS)
+
+
+@pytest.mark.parametrize(("group", "member"), CHOICES)
+def test_every_member_of_every_group_composes(group: str, member: str) -> None:
+    """And resolves; those of a kind that this version cannot train say just that."""
+    kind = KINDS.get((group, member), "knowledge_graph")
+    dataset, model = PARTNERS[kind]
+    words = [f"dataset={dataset}", f"model={model}", f"{group}={member}"]
+    if group == "dataset":
+        words.append("lr=0.01")
+    if kind not in TASKS:
+        with pytest.raises(ConfigError, match="this version has no training for images"):
+            load(*words)
+        return
+    config = load(*words)
+    if group == "experiment":
+        assert config.optimizer in members("optimizer")
+    else:
+        chosen = getattr(config, group)
+        assert getattr(chosen, "name", chosen) == member
+
+
+@pytest.mark.parametrize("name", [*AVERAGERS, "all"])
+def test_an_optimizer_names_its_methods(name: str) -> None:
+    """One method is itself; `all` is the paper's five with the same arguments as alone."""
+    methods = load(f"optimizer={name}").methods
+    five = ["sgd", "swa", "ema", "early_stopping", "aswa"]
+    assert list(methods) == (five if name == "all" else [name])
+    for method, arguments in methods.items():
+        assert arguments == load(f"optimizer={method}").methods[method]
+
+
+REFUSED = [
+    # A misspelt name, and the nearest right one.
+    ("dataset=umsl", "dataset=umsl: .*'umls'"),
+    ("model=kecy", "model=kecy: .*'keci'"),
+    ("optimizer=asaw", "optimizer=asaw: .*'aswa'"),
+    ("base_optimizer=adan", "base_optimizer=adan: .*'adam'"),
+    ("schedule=cosin", "schedule=cosin: .*'cosine'"),
+    ("tracker=wnadb", "tracker=wnadb: .*'wandb'"),
+    ("experiment=quik", "experiment=quik: .*'quick'"),
+    ("epohcs=3", "epohcs: .*'epochs'"),
+    ("+epoch=3", "epoch: .*'epochs'"),
+    ("model.dmi=64", "model.dmi: .*'model.dim'"),
+    ("optimizer.ema.decya=0.9", "optimizer.ema.decya: .*'optimizer.ema.decay'"),
+    ("+optimizer.emma.decay=0.9", "optimizer.emma: .*'ema'"),
+    ("+schedule.strat=3", "schedule.strat: .*'start'"),
+    ("model.objective=kvsal", "model.objective=kvsal: .*'kvsall'"),
+    ("precision=bf61", "precision=bf61: .*'bf16'"),
+    ("device=cud", "device=cud: .*'cuda'"),
+    # A value of the wrong type or out of range.
+    ("lr=fast", "lr=fast: expected float"),
+    ("lr=0", "lr=0.*above 0"),
+    ("lr=-1", "lr=-1.*above 0"),
+    ("lr=nan", "lr=nan"),
+    ("lr=inf", "lr=inf"),
+    ("epochs=1.5", "epochs=1.5: expected int"),
+    ("epochs=0", "epochs=0: .*at least 1"),
+    ("batch_size=0", "batch_size=0: .*at least 1"),
+    ("seed=-1", "seed=-1: .*at least 0"),
+    ("seed=true", "seed=True: expected int"),
+    ("threads=0", "threads=0: .*at least 1"),
+    ("memory_budget=1", "memory_budget=1: .*at least 32"),
+    ("save_weights=1", "save_weights=1: expected bool"),
+    ("data_dir=3", "data_dir=3: expected str or null"),
+    ("device=null", "device=None: expected str"),
+    ("model.dim=0", "model.dim=0: .*at least 1"),
+    ("model.dim=12.5", "model.dim=12.5: .*whole number"),
+    ("model.negatives=0", "model.negatives=0: .*at least 1"),
+    ("model.input_dropout=1", r"model.input_dropout=1: .*\[0, 1\)"),
+    ("model.hidden_dropout=-0.1", "model.hidden_dropout=-0.1: "),
+    ("model.label_smoothing=1", "model.label_smoothing=1: "),
+    ("model.init_scale=0", "model.init_scale=0: .*above 0"),
+    ("optimizer.swa.start=256", "optimizer.swa.start=256: .*epochs=256.*at most 255"),
+    # Parts that do not fit together.
+    ("model=vgg16", "model=vgg16 .*dataset=umls .*distmult, complex, qmult, keci"),
+    ("dataset=wn18rr", "lr: .*model=keci .*dataset=wn18rr .*lr=0.01"),
+    ("lr", "lr: cannot be read as key=value"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), REFUSED, ids=[word for word, _ in REFUSED])
+def test_what_cannot_run_is_refused_in_words_that_help(override: str, message: str) -> None:
+    """The key is named, and the nearest right name or the range."""
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        load(override)
+
+
+def test_negative_sampling_takes_no_smoothing() -> None:
+    """Its labels are not smoothed, so a value would be ignored."""
+    load("model.objective=negative_sampling")
+    with pytest.raises(ConfigError, match=r"^model\.label_smoothing: negative_sampling"):
+        load("model.objective=negative_sampling", "model.label_smoothing=0.1")
+
+
+def test_all_fitting_models_are_named() -> None:
+    """From the registry, so that a new one is named too."""
+    with pytest.raises(ConfigError) as caught:
+        load("dataset=umls", "model=vgg16")
+    fitting = str(caught.value).rpartition("fit it: ")[2].split(", ")
+    assert fitting == [name for name, entry in MODELS.items() if entry.kind == "knowledge_graph"]
+
+
+SAME = [
+    ["device=cpu"],
+    ["threads=2"],
+    ["data_dir=/elsewhere"],
+    ["results_dir=/elsewhere"],
+    ["tracker=wandb"],
+    ["tracker=wandb", "tracker.project=other"],
+    ["save_weights=true"],
+    ["memory_budget=512"],
+    ["checkpoint_seconds=1"],
+    ["dataset.folder=elsewhere"],
+    ["dataset=umls", "model=keci", "optimizer=all", "seed=0"],
+    ["experiment=reproduce"],
+]
+OTHER = [
+    ["seed=1"],
+    ["lr=0.5"],
+    ["epochs=255"],
+    ["batch_size=1023"],
+    ["precision=bf16"],
+    ["dataset=kinship", "lr=0.01"],
+    ["dataset.sha256.train=null"],
+    ["model=complex", "lr=0.01"],
+    ["model.dim=64"],
+    ["model.p=0"],
+    ["model.label_smoothing=0.1"],
+    ["optimizer=sgd"],
+    ["optimizer=aswa"],
+    ["optimizer.ema.decay=0.5"],
+    ["base_optimizer=sgd"],
+    ["base_optimizer.weight_decay=0.1"],
+    ["schedule=cosine"],
+]
+
+
+@pytest.mark.parametrize("overrides", SAME, ids=" ".join)
+def test_what_cannot_change_a_result_leaves_run_id(overrides: list[str]) -> None:
+    """A run is found again from another machine or folder."""
+    assert load(*overrides).run_id == load().run_id
+
+
+def test_what_can_change_a_result_changes_run_id() -> None:
+    """Each in its own way: all are different runs."""
+    ids = [load().run_id, *(load(*overrides).run_id for overrides in OTHER)]
+    assert len(set(ids)) == 1 + len(OTHER)
+    assert all(re.fullmatch("[0-9a-f]{12}", run_id) for run_id in ids)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["lr=1"], ["lr=1.0"]),
+        (["model.label_smoothing=0"], []),
+        (["base_optimizer.weight_decay=0"], []),
+        (["schedule=swa", "schedule.swa_lr=1"], ["schedule=swa", "schedule.swa_lr=1.0"]),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_equal_numbers_are_one_run(one: list[str], other: list[str]) -> None:
+    """Whichever way they are written."""
+    assert load(*one).run_id == load(*other).run_id
+
+
+def test_the_tuned_rate_is_the_default() -> None:
+    """`lr: null` stands for dataset.tuned_lr of the model; giving that number is the same run."""
+    default = load("model=qmult", "dataset=kinship")
+    tuned = default.dataset.tuned_lr["qmult"]
+    assert default.lr == default.resolved["lr"] == tuned
+    assert load("model=qmult", "dataset=kinship", f"lr={tuned}").run_id == default.run_id
+
+
+def test_checking_a_configuration_imports_no_torch() -> None:
+    """Nor anything else that takes seconds."""
+    code = (
+        "import sys, aswa.config, aswa.config_errors, aswa.sweep, aswa.train\n"
+        "aswa.config.load(['model=qmult'])\n"
+        "print(*{'torch', 'numpy', 'pandas', 'wandb', 'matplotlib'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [
+        (["model.dmi=64"], ["model.dmi", "'model.dim'"]),
+        (["dataset=umsl"], ["dataset=umsl", "'umls'"]),
+        (["dataset=umls", "model=vgg16"], ["model=vgg16", "distmult, complex, qmult, keci"]),
+    ],
+    ids=["key", "value", "misfit"],
+)
+def test_aswa_train_answers_a_wrong_word_at_once(
+    words: list[str], answers: list[str], tmp_path: Path
+) -> None:
+    """Exit code 2 and no traceback, in under five seconds, and no folder is made."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "aswa.train", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    seconds = time.perf_counter() - began
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert all(answer in done.stderr.splitlines()[-1] for answer in answers)
+    assert seconds < 5
+    assert not list(tmp_path.iterdir())
