@@ -2,9 +2,10 @@
 PYTHON ?= python3
 RESULTS ?= results
 BIN := .venv/bin
+export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint bench search-lr clean
+.PHONY: help setup reproduce test lint bench peers search-lr clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -30,13 +31,22 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup  ## speed, side by side with the peers of benchmarks/README.md where they are installed
-	$(BIN)/python benchmarks/averaging_step.py
+bench: setup peers  ## speed and parity, side by side with dicee and PyKEEN (an hour, quiet machine)
+	$(BIN)/python benchmarks/averaging_step.py --out benchmarks/results/averaging_step.json
+	$(BIN)/python benchmarks/score_parity.py
 	$(BIN)/python benchmarks/link_prediction_speed.py
+
+peers: .peers/.installed  ## make .peers, the venv of the libraries that bench compares with
+
+# dicee wants numpy below 2, and pyarrow without saying so.
+.peers/.installed:
+	$(PYTHON) -m venv .peers
+	.peers/bin/python -m pip install --quiet dicee==0.3.3 pykeen==1.11.1 torch==2.13.0 numpy==1.26.4 pyarrow==24.0.0
+	@touch $@
 
 search-lr: setup  ## how the learning rates were chosen; writes results/search_lr.csv
 	$(BIN)/aswa-train experiment=search_lr results_dir=$(RESULTS)/search_lr
 	$(BIN)/python scripts/search_lr_table.py $(RESULTS)/search_lr results/search_lr.csv
 
-clean:  ## delete .venv and caches; results stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## delete the venvs and caches; results stay
+	rm -rf .venv .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis

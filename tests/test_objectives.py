@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -23,6 +23,7 @@ from aswa.training.optimizers import build_optimizer
 BATCH_SIZES = [1, 7, 32, 10_000]  # of 36 to 120 examples: some divide, some do not
 
 
+@example(n_queries=6, n_entities=70, dim=1, smoothing=0.0, largest=0.0, seed=0)  # all σ(s) = ½
 @given(
     n_queries=st.integers(1, 6),
     n_entities=st.integers(1, 70),
@@ -186,7 +187,7 @@ def test_the_generator_alone_decides_the_order(small_graph: KnowledgeGraph, name
     def epoch(seed: int) -> Tensor:
         model = Listener(12)
         list(objective.losses(model, 16, generator(seed)))
-        return torch.cat([torch.stack([h, r]) for h, r, *_ in model.asked], 1)
+        return torch.cat([ids.flatten() for batch in model.asked for ids in batch])
 
     torch.manual_seed(1)
     first = epoch(0)
@@ -235,7 +236,7 @@ def test_gradients_are_sparse_only_where_that_changes_nothing(
     overrides: list[str], sparse: bool
 ) -> None:
     """The task decides by update rule and objective; UMLS has 135 entities."""
-    few = ["model.objective=negative_sampling", "model.negatives=2", "batch_size=8"]
+    few = ["model.objective=negative_sampling", "model.negatives=1", "batch_size=2"]
     task = LinkPrediction(load([*few, *overrides]), torch.device("cpu"))
     model = task.build_model(generator())
     assert model.sparse_gradient is sparse

@@ -6,18 +6,19 @@ Imports no torch, so that a wrong word is answered at once.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import math
-import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from aswa.config_checks import ConfigError as ConfigError
+from aswa.config_checks import check_group, typed, unknown
 from aswa.config_files import conf_dir
 from aswa.registry import AVERAGERS, MODELS, TASKS
 from aswa.results.store import canonical_json
@@ -33,11 +34,6 @@ WHERE_AND_HOW = (
     "save_weights",
     "tracker",
 )
-DERIVED = ("methods", "options", "resolved")  # fields that are no keys
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run; says which key, why, and what would do."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +120,7 @@ class RunConfig:
         # Of the dataset only its name and its bytes matter, not counts, folders or tuned rates.
         dataset = self.resolved["dataset"]
         relevant["dataset"] = {"name": dataset["name"], "sha256": dataset.get("sha256")}
-        return hashlib.sha256(canonical_json(relevant).encode()).hexdigest()[:12]
+        return hashlib.sha256(canonical_json(_one_way(relevant)).encode()).hexdigest()[:12]
 
     @property
     def title(self) -> str:
@@ -152,7 +148,7 @@ def load(overrides: Sequence[str] = ()) -> RunConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
             composed = compose("config", overrides=list(overrides))
-        except HydraException as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise ConfigError(explain(error)) from None
     return resolve(composed)
 
@@ -164,8 +160,13 @@ def resolve(composed: DictConfig) -> RunConfig:
         ConfigError: an unknown key, a value of the wrong type or out of range, or parts that do
             not fit together.
     """
-    plain = typing.cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+    try:
+        plain = typing.cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).splitlines()[0]) from None
     plain.pop("experiment", None)
+    for group in ("dataset", "model", "optimizer", "base_optimizer", "schedule", "tracker"):
+        check_group(group, plain.get(group))
     dataset = _open_group(DatasetConfig, plain, "dataset")
     model = _open_group(ModelConfig, plain, "model")
     _check_fit(dataset, model)
@@ -179,30 +180,26 @@ def resolve(composed: DictConfig) -> RunConfig:
         "model": model,
         "methods": {name: methods[name] for name in AVERAGERS if name in methods},
         "optimizer": optimizer,
-        "base_optimizer": _typed(BaseOptimizerConfig, plain["base_optimizer"], "base_optimizer"),
-        "schedule": _typed(ScheduleConfig, plain["schedule"], "schedule"),
-        "tracker": _typed(TrackerConfig, plain["tracker"], "tracker"),
+        "base_optimizer": typed(BaseOptimizerConfig, plain["base_optimizer"], "base_optimizer"),
+        "schedule": typed(ScheduleConfig, plain["schedule"], "schedule"),
+        "tracker": typed(TrackerConfig, plain["tracker"], "tracker"),
         "resolved": plain,
     }
-    unknown = [name for name in methods if name not in AVERAGERS]
-    if unknown:
-        raise ConfigError(_unknown(f"optimizer.{unknown[0]}", unknown[0], AVERAGERS))
-    config = _typed(RunConfig, fields, "")
+    for name in methods:
+        if name not in AVERAGERS:
+            raise ConfigError(unknown(f"optimizer.{name}", name, AVERAGERS))
+    config = typed(RunConfig, fields, "")
     _check_values(config)
-    # As typed: 1 for a float is 1.0, so that one experiment has one run_id.
-    plain.update(lr=config.lr, checkpoint_seconds=config.checkpoint_seconds)
     return config
 
 
-def nearest(word: str, names: Iterable[str]) -> str:
-    """`; did you mean X?` for the closest of `names`, or the list of them."""
-    names = list(names)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names)}"
-
-
-def _unknown(place: str, word: str, names: Iterable[str]) -> str:
-    return f"{place}: no such name; {nearest(word, names)}"
+def _one_way(value: Any) -> Any:
+    """Equal numbers written one way, 1 for 1.0, so that one experiment has one run_id."""
+    if isinstance(value, dict):
+        return {key: _one_way(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_one_way(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _open_group(cls: type[Any], plain: dict[str, Any], group: str) -> Any:
@@ -211,38 +208,7 @@ def _open_group(cls: type[Any], plain: dict[str, Any], group: str) -> Any:
     values = plain[group]
     options = {key: value for key, value in values.items() if key not in known}
     fixed = {key: value for key, value in values.items() if key in known}
-    return _typed(cls, {**fixed, "options": options}, group)
-
-
-def _typed(cls: type[Any], values: Mapping[str, Any], place: str) -> Any:
-    """An instance of a dataclass from a mapping, with every key and type checked."""
-    hints = typing.get_type_hints(cls)
-    for key in values:
-        if key not in hints:
-            names = [name for name in hints if name not in DERIVED]
-            raise ConfigError(_unknown(_path(place, key), key, names))
-    for field in dataclasses.fields(cls):
-        if field.name not in values and field.default is dataclasses.MISSING:
-            raise ConfigError(f"{_path(place, field.name)}: missing; give it a value")
-    return cls(
-        **{key: _convert(value, hints[key], _path(place, key)) for key, value in values.items()}
-    )
-
-
-def _path(place: str, key: str) -> str:
-    return f"{place}.{key}" if place else key
-
-
-def _convert(value: Any, hint: Any, place: str) -> Any:
-    """`value` if it is of the type hinted; an integer may stand for a float."""
-    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    allowed = tuple(typing.get_origin(kind) or kind for kind in allowed)
-    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, allowed):
-        wanted = " or ".join("null" if k is types.NoneType else k.__name__ for k in allowed)
-        raise ConfigError(f"{place}={value}: expected {wanted}, got {type(value).__name__}")
-    return value
+    return typed(cls, {**fixed, "options": options}, group)
 
 
 def _check_fit(dataset: DatasetConfig, model: ModelConfig) -> None:
@@ -271,6 +237,8 @@ def _tuned_lr(dataset: DatasetConfig, model: ModelConfig) -> float:
 
 def _check_values(config: RunConfig) -> None:
     """Ranges and choices; the first that is wrong is named."""
+    if config.base_optimizer.weight_decay < 0 or not 0 <= config.base_optimizer.momentum < 1:
+        raise ConfigError("base_optimizer: needs weight_decay >= 0 and 0 <= momentum < 1")
     at_least = {"seed": 0, "epochs": 1, "batch_size": 1, "threads": 1, "memory_budget": 32}
     for key, least in at_least.items():
         if getattr(config, key) < least:
@@ -286,7 +254,7 @@ def _check_values(config: RunConfig) -> None:
     }
     for key, (value, names) in choices.items():
         if value not in names:
-            raise ConfigError(_unknown(f"{key}={value}", value, names))
+            raise ConfigError(unknown(f"{key}={value}", value, names))
     if not config.methods:
         raise ConfigError(f"optimizer: names no method; take some of {', '.join(AVERAGERS)}")
     start = config.methods.get("swa", {}).get("start")
@@ -303,7 +271,7 @@ def _check_link_prediction(options: dict[str, Any]) -> None:
     objectives = ("kvsall", "1vsall", "negative_sampling")
     objective = str(options["objective"])
     if objective not in objectives:
-        raise ConfigError(_unknown(f"model.objective={objective}", objective, objectives))
+        raise ConfigError(unknown(f"model.objective={objective}", objective, objectives))
     for key in ("input_dropout", "hidden_dropout", "label_smoothing"):
         if not (isinstance(options[key], (int, float)) and 0 <= options[key] < 1):
             raise ConfigError(f"model.{key}={options[key]}: must be a number in [0, 1)")

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from aswa.config import nearest
+from aswa.config_checks import nearest
 from aswa.config_files import conf_dir
 
 GROUPS = ("dataset", "model", "optimizer", "base_optimizer", "schedule", "tracker", "experiment")
@@ -23,15 +23,27 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         missing = Path(str(error.missing_cfg_file))
         group, word = str(missing.parent), missing.name
-        return f"{group}={word}: no such {group}; {nearest(word, error.options or members(group))}"
+        if group == ".":  # `dataset=` without a member
+            group, word = word, ""
+        return f"{group}={word}: no such {group}; {nearest(word, members(group))}"
+    if "Config group override must be a string" in first:
+        return "a group was set to null; name one of its members, or leave the word out"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value; {first}"
     for text in _chain(error):
         key = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text)
         if key:
             word = key[1] or key[2]
-            return f"{word}: no such key; {nearest(word, known_keys())}"
+            return f"{word}: no such key; {_elsewhere(word) or nearest(word, known_keys())}"
     return " ".join(dict.fromkeys(text.splitlines()[0] for text in _chain(error)))
+
+
+def _elsewhere(word: str) -> str:
+    """Which members of the key's group have it, for a key that the chosen member has not."""
+    group, _, rest = word.partition(".")
+    paths = [conf_dir() / group / f"{name}.yaml" for name in members(group)] if rest else []
+    having = [path.stem for path in paths if rest in list(_dotted(_read(path)))]
+    return f"it belongs to {group}={' or '.join(having)}" if having else ""
 
 
 def members(group: str) -> list[str]:

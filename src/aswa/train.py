@@ -32,7 +32,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through, to be said better here
     try:
         _hydra_main()
-    except (ConfigError, HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # a ConfigError is one
         if not own_tracebacks:
             raise
         _say(str(error) if isinstance(error, ConfigError) else explain(error))

@@ -15,7 +15,7 @@ class Look:
     """How one method is drawn. `width` in points, `order` the higher the nearer the reader."""
 
     colour: str
-    line: str | tuple[int, tuple[float, ...]]
+    line: Any  # of matplotlib: a name, or (offset, (on, off, ...)) in line widths
     marker: str
     width: float = 1.3
     order: int = 3
@@ -33,7 +33,7 @@ LOOKS = {
 SPARE = (Look("#666666", "-", "<"), Look("#999999", (0, (4.0, 2.0)), ">"))
 
 # For `matplotlib.rc_context`. A fixed salt makes the ids in an SVG, and so its bytes, repeatable.
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "aswa",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",

@@ -92,7 +92,7 @@ def _learning_curves(histories: Sequence[tuple[History, frozenset[str]]], metric
 
 def _grid(panels: dict[tuple[str, str], Curves]) -> tuple[Figure, list[Axes]]:
     """As many columns as the largest dataset has models, at most four."""
-    per_dataset = defaultdict(int)
+    per_dataset: dict[str, int] = defaultdict(int)
     for dataset, _ in panels:
         per_dataset[dataset] += 1
     columns = min(4, max(per_dataset.values()))

@@ -77,14 +77,15 @@ def _determinism_failures(frame: pd.DataFrame, runs: list[Run]) -> list[str]:
     same = (both["value"] == both["kept"]) | (both["value"].isna() & both["kept"].isna())
     notices = []
     keys = ["dataset", "model", "optimizer", "seed", "kept_run", "run"]
-    for key, rows in both[~same].groupby(keys, sort=True):
-        dataset, model, method, seed, kept, other = key
-        a, b, row = runs[kept], runs[other], rows.iloc[0]
+    for _, rows in both[~same].groupby(keys, sort=True):
+        row: Any = next(rows.itertuples())
+        a, b = runs[row.kept_run], runs[row.run]
         more = f" and {len(rows) - 1} more values" if len(rows) > 1 else ""
         notices.append(
-            f"NOT DETERMINISTIC: {dataset} × {model}, {method}, seed {seed}: runs {a.run_id} "
-            f"({a.device}) and {b.run_id} ({b.device}) have one setting but differ in {row['split']}"
-            f" {row['metric']} ({row['kept']!r} against {row['value']!r}){more}; kept {a.run_id}"
+            f"NOT DETERMINISTIC: {row.dataset} × {row.model}, {row.optimizer}, seed {row.seed}: "
+            f"runs {a.run_id} ({a.device}) and {b.run_id} ({b.device}) have one setting but differ "
+            f"in {row.split} {row.metric} ({row.kept!r} against {row.value!r}){more}; "
+            f"kept {a.run_id}"
         )
     return notices
 

@@ -85,10 +85,9 @@ def _inline_svg(drawing: Drawing) -> str:
 
 def print_summary(study: Study, report: Path, console: Console) -> None:
     """The primary metric by cell, the answer, and where the report is."""
-    shown = [metric_label(metric) for metric in study.plan.primary_metrics]
-    for table in study.metric_tables:
-        if any(table.title.startswith(f"Test {label},") for label in shown):
-            console.print(_terminal_table(table))
+    for metric in study.plan.primary_metrics:
+        if metric in study.metric_tables:
+            console.print(_terminal_table(study.metric_tables[metric]))
     for sentence in study.answer():
         console.print(Text(sentence))
     console.print(Text(f"report: {report}"), soft_wrap=True)

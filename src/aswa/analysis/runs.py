@@ -124,6 +124,7 @@ class History:
 def read_history(run: Run) -> History | Problem | None:
     """The `history.json` beside a result; None where there is none (it is optional)."""
     path = run.path.with_name("history.json")
+    fix = "its curves are not drawn; delete the run's folder and run the training command again"
     if not path.is_file():
         return None
     try:
@@ -134,10 +135,10 @@ def read_history(run: Run) -> History | Problem | None:
             for name, scores in record["valid"].items()
         }
     except CorruptRecord as error:
-        return Problem(path, error.reason)
+        return Problem(path, error.reason, fix)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return Problem(path, f"an epoch or a score is malformed ({error!r})")
+        return Problem(path, f"an epoch or a score is malformed ({error!r})", fix)
     uneven = [name for name, scores in valid.items() if len(scores) != len(epoch)]
     if uneven:
-        return Problem(path, f"{', '.join(sorted(uneven))}: not one score an epoch")
+        return Problem(path, f"{', '.join(sorted(uneven))}: not one score an epoch", fix)
     return History(run, str(record.get("selection_metric", "score")), epoch, valid)

@@ -123,9 +123,8 @@ def choose_settings(runs: list[Run]) -> Choice:
             left_out.append(LeftOut(dataset, model, None, ids, differs))
         for method in sorted({m for i in best for m in runs[i].methods}):
             having = [i for i in best if method in runs[i].methods]
-            used, unused = _split(
-                having, lambda i, m=method: method_setting(runs[i], m), runs, method
-            )
+            settings = {i: method_setting(runs[i], method) for i in having}
+            used, unused = _split(having, settings.__getitem__, runs, method)
             kept.update((i, method) for i in used)
             for indices, differs in unused:
                 ids = tuple(sorted({runs[i].run_id for i in indices}))

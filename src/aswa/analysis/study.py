@@ -50,7 +50,7 @@ class Study:
     costs: pd.DataFrame
     significance: pd.DataFrame
     records: tuple[SignificanceRecord, ...]
-    metric_tables: tuple[TextTable, ...]
+    metric_tables: dict[str, TextTable]  # by metric
     tests: TextTable
     decisions: TextTable | None
     cost_table: TextTable
@@ -73,7 +73,7 @@ class Study:
     def tables(self) -> list[TextTable]:
         """All tables that get files of their own."""
         optional = [self.decisions] if self.decisions else []
-        return [*self.metric_tables, *optional, self.cost_table, self.tests]
+        return [*self.metric_tables.values(), *optional, self.cost_table, self.tests]
 
 
 def analyse(results_dir: Path, plan: Plan, where: Iterable[str] = ()) -> Study:
@@ -101,7 +101,7 @@ def analyse(results_dir: Path, plan: Plan, where: Iterable[str] = ()) -> Study:
     records = declared_tests(cells.table, plan)
     significance = significance_frame(records)
     costs = costs_frame(runs)
-    metric_tables = [metric_table(cells.table, metric) for metric in plan.metrics]
+    metric_tables = {metric: metric_table(cells.table, metric) for metric in plan.metrics}
     left_out = [item.sentence() for item in choice.left_out]
     filtered = [f"--where {condition}" for condition in where]
     return Study(
@@ -110,7 +110,7 @@ def analyse(results_dir: Path, plan: Plan, where: Iterable[str] = ()) -> Study:
         costs=costs,
         significance=significance,
         records=tuple(records),
-        metric_tables=tuple(table for table in metric_tables if table),
+        metric_tables={m: table for m, table in metric_tables.items() if table},
         tests=significance_table(significance),
         decisions=decisions_table(decisions_frame(chosen, choice)),
         cost_table=costs_table(costs[costs["run_id"].isin({run.run_id for run in used})]),

@@ -7,8 +7,9 @@ it stands the frame with the unrounded numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -74,6 +75,11 @@ def _latex(text: str) -> str:
     return text.replace("±", "$\\pm$").replace("×", "$\\times$").replace("−", "$-$")
 
 
+def table_rows(frame: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a frame, with its columns as attributes."""
+    yield from frame.itertuples(index=False)
+
+
 def summarise(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Mean, sample std (ddof=1; NaN for one seed) and n of a test metric, in long form.
 
@@ -97,7 +103,7 @@ def metric_table(cells: pd.DataFrame, metric: str) -> TextTable | None:
     digits = 4 if metric == "accuracy" else 3
     rows, bold = [], set()
     for index, ((dataset, model), part) in enumerate(long.groupby(UNIT, sort=True)):
-        found = {str(r.optimizer): (r.mean, r.std, int(r.n)) for r in part.itertuples(index=False)}
+        found = {str(r.optimizer): (r.mean, r.std, int(r.n)) for r in table_rows(part)}
         seeds = max(n for _, _, n in found.values())
         texts = [_mean_std(found.get(m), seeds, digits) for m in methods]
         best = _best([round(found[m][0], digits) for m in methods if m in found], metric)
@@ -138,7 +144,7 @@ def decisions_table(decisions: pd.DataFrame) -> TextTable | None:
     rows = tuple(
         (r.dataset, r.model, method_label(r.optimizer), f"{r.hard:.1f}", f"{r.soft:.1f}",
          f"{r.reject:.1f}", f"{r.soft / (r.hard + r.soft + r.reject):.0%}", str(r.n))
-        for r in means.itertuples(index=False)
+        for r in table_rows(means)
     )  # fmt: skip
     return TextTable(
         stem="decisions",
@@ -162,7 +168,7 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
         (r.dataset, r.model, r.optimizers, r.device, "" if pd.isna(r.epochs) else str(r.epochs),
          *(_plain(getattr(r, part), 2) for part in parts),
          _plain(1000 * r.seconds_per_epoch, 1), str(r.runs))
-        for r in means.itertuples(index=False)
+        for r in table_rows(means)
     )  # fmt: skip
     header = (
         "dataset", "model", "optimizers", "device", "epochs", "train s", "evaluate s",
@@ -182,7 +188,7 @@ def significance_table(frame: pd.DataFrame) -> TextTable:
          f"{method_label(r.optimizer_b)}", str(r.n), f"{r.wins} / {r.ties} / {r.losses}",
          _signed(r.median_difference), _interval(r.ci_low, r.ci_high), _p(r.p), _p(r.p_holm),
          _signed(r.rank_biserial, 2), _p(r.smallest_p))
-        for r in frame.itertuples(index=False)
+        for r in table_rows(frame)
     )  # fmt: skip
     header = (
         "metric", "scope", "difference", "n", "wins / ties / losses", "median", "interval", "p",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,7 +103,7 @@ class TailIndex:
         return row, self.tails[self.starts[pairs][row] + within]
 
     def find(self, h: Tensor, r: Tensor) -> Tensor:
-        """Positions [B] of the pairs (h [B], r [B]).
+        """Positions [B] of the pairs (h [B], r [B]), r below `n_relations`.
 
         Raises:
             KeyError: a pair that is not in the index.
@@ -158,7 +159,7 @@ def _read_triples(path: Path, sha256: str | None) -> list[tuple[str, str, str]]:
                 "again, or describe your own version in a file of its own under conf/dataset/"
             )
         text = content.decode("utf-8-sig")
-    except (UnicodeDecodeError, EOFError, lzma.LZMAError, OSError) as error:
+    except (UnicodeDecodeError, EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); get the file again") from None
     triples = []
     for number, line in enumerate(text.split("\n"), 1):

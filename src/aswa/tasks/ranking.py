@@ -3,7 +3,7 @@
 For a triple (h, r, t) every entity e is scored as the tail of (h, r, e); other entities known to be
 right are left out (Bordes et al., NeurIPS 2013). The rank is the mean of the optimistic and the
 pessimistic one (Berrendorf et al. 2020), so a constant scorer gets what guessing would. Scores
-equal up to `TOLERANCE` are ties. NaN is worse than every number.
+equal up to `TOLERANCE` are ties. NaN counts as −∞.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class FilteredRanking:
         """Ranks, float64 [n], in the order of the triples; from 1, halves where there are ties.
 
         Args:
-            score_all: (h [B], r [B]) → scores [B, n_entities].
+            score_all: (h [B], r [B]) → scores [B, n_entities], a new tensor, which is overwritten.
         """
         ranks = torch.empty(self.n_triples, dtype=torch.float64, device=self.device)
         for h, r, filtered, local, targets, where in self._tiles:

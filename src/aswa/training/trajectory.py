@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from aswa.averaging import ASWA, Averager, Decision, has_batch_norm, recompute_batch_norm
-from aswa.config import RunConfig
+from aswa.config import ConfigError, RunConfig
 from aswa.registry import AVERAGERS, load
 from aswa.tasks.task import Task
 from aswa.training.optimizers import build_optimizer
@@ -155,7 +155,10 @@ class Trajectory:
             arguments["start"] = swa_start(arguments.get("start"), self.config.epochs)
         if issubclass(cls, ASWA):
             arguments["batches"] = self.task.batch_norm_batches
-        averager = cls(self.model, **arguments)
+        try:
+            averager = cls(self.model, **arguments)
+        except ValueError as error:
+            raise ConfigError(f"optimizer.{name}: {error}") from None
         assert isinstance(averager, Averager)
         return averager
 

@@ -1,0 +1,174 @@
+"""The signed-rank record against scipy, statsmodels and plain enumeration."""
+
+import itertools
+import math
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from aswa.analysis.comparisons import UNIT, declared_tests, pair_units, seed_table
+from aswa.analysis.long_table import RESULT_COLUMNS
+from aswa.analysis.plan import load_plan
+from aswa.analysis.significance import (
+    correct_family,
+    make_record,
+    signed_rank,
+    summary_sentence,
+)
+
+# Few distinct values, so that ties and zeros are common; halves are exact floats.
+scores = st.lists(
+    st.tuples(st.integers(-6, 6), st.integers(-6, 6)).map(lambda p: (p[0] / 2, p[1] / 2)),
+    max_size=8,
+)
+
+
+def enumerated_p(difference) -> float:
+    """Two-sided p of the signed-rank test by trying every assignment of signs."""
+    moved = [d for d in difference if d]
+    ranks = stats.rankdata(np.abs(moved)) if moved else []
+    half = sum(ranks) / 2
+    seen = abs(sum(r for r, d in zip(ranks, moved, strict=True) if d > 0) - half)
+    totals = [
+        abs(sum(itertools.compress(ranks, signs)) - half)
+        for signs in itertools.product((0, 1), repeat=len(moved))
+    ]
+    return sum(total >= seen - 1e-9 for total in totals) / len(totals)
+
+
+@settings(deadline=None, max_examples=60)
+@given(scores)
+def test_p_is_that_of_brute_force(pairs):
+    a, b = [x for x, _ in pairs], [y for _, y in pairs]
+    result = signed_rank(a, b)
+    difference = np.subtract(a, b)
+    assert result.n == len(pairs) == result.wins + result.ties + result.losses
+    assert result.zeros == result.ties == int((difference == 0).sum())
+    if not pairs:
+        assert math.isnan(result.p) and math.isnan(result.median_difference)
+        return
+    assert result.exact and result.p == pytest.approx(enumerated_p(difference), abs=1e-12)
+    assert result.p >= result.smallest_p - 1e-12
+    assert result.median_difference == np.median(difference)
+    moved = difference[difference != 0]
+    ranks = stats.rankdata(np.abs(moved))
+    plus, minus = ranks[moved > 0].sum(), ranks[moved < 0].sum()
+    assert result.statistic == min(plus, minus)
+    assert result.rank_biserial == pytest.approx((plus - minus) / max(plus + minus, 1))
+    other_way = signed_rank(b, a)
+    assert other_way.p == pytest.approx(result.p, abs=1e-12)
+    assert other_way.rank_biserial == -result.rank_biserial
+
+
+@pytest.mark.parametrize("n", [5, 8, 11, 30, 60])
+def test_equal_to_scipy_without_ties(n):
+    draw = np.random.default_rng(n)
+    a, b = draw.normal(0.3, 1, n), draw.normal(0, 1, n)
+    result, expected = signed_rank(a, b), stats.wilcoxon(a, b)
+    assert (result.statistic, result.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert result.exact == (n <= 50)
+    assert result.smallest_p == 2 / 2**n
+
+
+def test_float_noise_makes_no_difference_and_breaks_no_tie():
+    result = signed_rank([0.75, 0.65, 0.30, 0.1 + 0.2], [0.70, 0.60, 0.35, 0.3])
+    assert (result.wins, result.zeros, result.losses) == (2, 1, 1)
+    assert result.statistic == 2.0  # all three differences share rank 2
+
+
+def test_smaller_is_better_for_a_loss():
+    result = signed_rank([1.0, 2.0, 3.0], [2.0, 3.0, 5.0], lower_is_better=True)
+    assert (result.wins, result.losses, result.rank_biserial) == (3, 0, 1.0)
+    assert result.median_difference == -1.0
+
+
+def test_interval_is_the_inverted_sign_test():
+    difference = np.arange(1.0, 9.0)
+    result = signed_rank(difference, np.zeros(8))
+    # The 1st and the 8th of 8: coverage 1 - 2 / 2^8; the 2nd and 7th would have 93%.
+    assert (result.ci_low, result.ci_high) == (1.0, 8.0)
+    wide = signed_rank(np.arange(1.0, 21.0), np.zeros(20))
+    assert (wide.ci_low, wide.ci_high) == (6.0, 15.0)
+    assert math.isnan(signed_rank(difference[:5], np.zeros(5)).ci_low)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.one_of(st.just(math.nan), st.floats(0, 1)), min_size=1, max_size=6))
+def test_holm_is_that_of_statsmodels_over_all_declared(values):
+    empty, some = signed_rank([], []), signed_rank([1.0], [0.0])
+    records = [
+        make_record(
+            empty if math.isnan(p) else type(some)(**{**some.__dict__, "p": p}),
+            "mrr", "all", ("aswa", f"m{i}"), alpha=0.05, confidence=0.95,
+        )
+        for i, p in enumerate(values)
+    ]  # fmt: skip
+    corrected = [record.p_holm for record in correct_family(records)]
+    expected = multipletests([1.0 if math.isnan(p) else p for p in values], method="holm")[1]
+    for p, got, wanted in zip(values, corrected, expected, strict=True):
+        assert math.isnan(got) if math.isnan(p) else got == pytest.approx(wanted)
+
+
+def record_of(a, b, scope="all", **names):
+    test = signed_rank(a, b)
+    return make_record(
+        test, "mrr", scope, ("aswa", "early_stopping"), alpha=0.05, confidence=0.95, **names
+    )
+
+
+def test_sentences_say_what_the_test_could_and_could_not_see():
+    up = np.linspace(0.5, 0.6, 8)
+    (better,) = correct_family([record_of(up + np.linspace(0.01, 0.02, 8), up)])
+    assert better.verdict == "better"
+    assert better.sentence().startswith("ASWA is better than early stopping in test MRR: ")
+    assert "8 wins, 0 ties, 0 losses over 8 dataset × model units" in better.sentence()
+    (few,) = correct_family([record_of(up[:4] + np.linspace(0.01, 0.02, 4), up[:4])])
+    assert few.verdict == "not shown" and "could not have shown one" in few.sentence()
+    (same,) = correct_family([record_of(up, up)])
+    assert same.p == 1.0 and "equal" in same.sentence()
+    (none,) = correct_family([record_of([], [], unpaired=("umls × keci (no aswa)",))])
+    assert "cannot be compared" in none.sentence() and "umls × keci (no aswa)" in none.sentence()
+    (one,) = correct_family([record_of([1.0], [0.5], "dataset:umls")])
+    assert "on umls" in one.sentence() and one.p == 1.0
+    summary = summary_sentence([better, few, same, none])
+    assert summary.count(";") == 3 and summary.endswith(".")
+    assert summary_sentence([]) == ""
+    for record in (better, few, same, none, one):
+        assert "nan" not in record.sentence() and record.sentence().count(". ") == 0
+
+
+def cells_table(draw: random.Random, missing: float) -> pd.DataFrame:
+    rows = [
+        (dataset, model, method, seed, "test", metric, draw.randrange(20) / 16, "r")
+        for dataset in ("umls", "kinship", "wn18rr")
+        for model in ("keci", "qmult", "complex")
+        for method in ("sgd", "swa", "ema", "early_stopping", "aswa")
+        for seed in range(3)
+        for metric in ("mrr", "hits@1")
+        if draw.random() >= missing
+    ]
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS)
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.7]))
+def test_order_of_rows_changes_nothing_and_no_unit_vanishes(seed, missing):
+    cells = cells_table(random.Random(seed), missing)
+    records = declared_tests(cells, load_plan())
+    assert declared_tests(cells.sample(frac=1, random_state=seed), load_plan()) == pytest.approx(
+        records, nan_ok=True
+    ) or repr(declared_tests(cells.sample(frac=1, random_state=seed), load_plan())) == repr(records)
+    table = seed_table(cells, "mrr")
+    units = set(table.index.droplevel("seed"))
+    pairs = pair_units(table, "aswa", "sgd")
+    lost = {tuple(text.split(" (")[0].split(" × ")) for text in pairs.unpaired}
+    assert set(pairs.units) | lost == units and not set(pairs.units) & lost
+    complete = table[["aswa", "sgd"]].dropna().groupby(level=UNIT).mean()
+    np.testing.assert_array_equal(pairs.a, complete["aswa"])
+    np.testing.assert_array_equal(pairs.b, complete["sgd"])
