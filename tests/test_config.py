@@ -103,7 +103,7 @@ REFUSED = [
     ("seed=true", "seed=True: expected a whole number"),
     ("threads=0", "threads=0: .*at least 1"),
     ("memory_budget=1", "memory_budget=1: .*at least 32"),
-    ("save_weights=1", "save_weights=1: expected bool"),
+    ("save_weights=1", "save_weights=1: expected true or false"),
     ("data_dir=3", "data_dir=3: expected a word or null"),
     ("device=null", "device=None: expected a word"),
     ("model.dim=0", "model.dim=0: .*at least 1"),
