@@ -117,8 +117,10 @@ def _curve(
     axis: Axes, curves: list[npt.NDArray[np.float64]], method: str, methods: list[str]
 ) -> None:
     scores = _stack(curves)
-    mean = scores.mean(axis=0)  # NaN where any seed has none: not drawn
-    epoch, style = np.arange(1, len(mean) + 1), look(method, methods)
+    # Only epochs at which every seed has a score; the line joins them over those between.
+    known = np.isfinite(scores).all(axis=0)
+    scores, epoch = scores[:, known], np.arange(1, scores.shape[1] + 1)[known]
+    mean, style = scores.mean(axis=0), look(method, methods)
     axis.plot(
         epoch, mean, color=style.colour, linestyle=style.line, linewidth=style.width,
         zorder=style.order, marker=style.marker if len(mean) < 3 else None,
