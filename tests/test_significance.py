@@ -66,6 +66,15 @@ def test_p_is_that_of_brute_force(pairs):
     assert other_way.rank_biserial == -result.rank_biserial
 
 
+def test_ties_stay_exact_where_scipy_would_approximate():
+    draw = np.random.default_rng(0)
+    a, b = draw.integers(0, 5, 14) / 2, draw.integers(0, 5, 14) / 2
+    result = signed_rank(a, b)
+    assert result.exact and result.p == pytest.approx(enumerated_p(a - b), abs=1e-12)
+    small = stats.wilcoxon((a - b)[:7], method=stats.PermutationMethod())
+    assert signed_rank(a[:7], b[:7]).p == pytest.approx(small.pvalue, abs=1e-12)
+
+
 @pytest.mark.parametrize("n", [5, 8, 11, 30, 60])
 def test_equal_to_scipy_without_ties(n):
     draw = np.random.default_rng(n)
@@ -156,14 +165,13 @@ def cells_table(draw: random.Random, missing: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RESULT_COLUMNS)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.7]))
 def test_order_of_rows_changes_nothing_and_no_unit_vanishes(seed, missing):
     cells = cells_table(random.Random(seed), missing)
     records = declared_tests(cells, load_plan())
-    assert declared_tests(cells.sample(frac=1, random_state=seed), load_plan()) == pytest.approx(
-        records, nan_ok=True
-    ) or repr(declared_tests(cells.sample(frac=1, random_state=seed), load_plan())) == repr(records)
+    shuffled = cells.sample(frac=1, random_state=seed)
+    assert repr(declared_tests(shuffled, load_plan())) == repr(records)
     table = seed_table(cells, "mrr")
     units = set(table.index.droplevel("seed"))
     pairs = pair_units(table, "aswa", "sgd")

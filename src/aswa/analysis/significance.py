@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ COLUMNS = [
 # Differences are rounded here before ranking: 0.75 − 0.70 and 0.65 − 0.60 are a tie, though
 # their floats are not. Far below what any metric resolves.
 DECIMALS = 12
+
+EXACT_UP_TO = 50  # nonzero units; beyond, the normal approximation is as good
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,9 @@ def signed_rank(
 
     Zeros are dropped before ranking (Wilcoxon's own treatment) and counted: a unit in which both
     methods are equal says nothing about direction, with it out the null distribution stays exact,
-    and Pratt's variant has only a normal approximation in scipy. p is exact up to 50 nonzero
-    units without ties among |differences| and up to 13 with ties (all sign flips); beyond, scipy's
-    normal approximation. All zeros: p = 1. No units: NaN.
+    and Pratt's variant has only a normal approximation in scipy. p is exact up to EXACT_UP_TO
+    nonzero units, with ties among |differences| too; beyond, scipy's normal approximation. All
+    zeros: p = 1. No units: NaN.
 
     The interval is the order-statistic interval of the median (the inverted sign test,
     `scipy.stats.quantile_test`): distribution-free, exact, no random numbers, so conservative; for
@@ -111,20 +114,29 @@ def _wilcoxon(moved: npt.NDArray[np.float64]) -> tuple[float, float, bool]:
     """Statistic, two-sided p and whether p is exact, of nonzero differences."""
     if not moved.size:
         return 0.0, 1.0, True
+    exact = moved.size <= EXACT_UP_TO
+    result: Any = stats.wilcoxon(moved, method="exact" if exact else "asymptotic")
     tied = np.unique(np.abs(moved)).size < moved.size
-    exact = moved.size <= (13 if tied else 50)
-    if not exact:
-        method: str | stats.PermutationMethod = "asymptotic"
-    else:
-        method = stats.PermutationMethod() if tied else "exact"
-    result = stats.wilcoxon(moved, alternative="two-sided", method=method)
-    return float(result.statistic), min(1.0, float(result.pvalue)), exact
+    # scipy's exact distribution knows no ties, and its permutation test calls Python 2^n times.
+    p = _tied_p(moved) if exact and tied else float(result.pvalue)
+    return float(result.statistic), min(1.0, p), exact
+
+
+def _tied_p(moved: npt.NDArray[np.float64]) -> float:
+    """Exact two-sided p with tied ranks: counts all 2^n sign assignments by their rank sum."""
+    doubled = np.rint(2 * stats.rankdata(np.abs(moved))).astype(int)  # midranks are halves
+    counts = np.ones(1)
+    for rank in doubled:
+        counts = np.append(counts, np.zeros(rank)) + np.append(np.zeros(rank), counts)
+    seen = int(doubled[moved > 0].sum())
+    tail = min(counts[: seen + 1].sum(), counts[seen:].sum())
+    return float(2.0 * tail / counts.sum())
 
 
 def _median_interval(difference: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
     if not difference.size:
         return math.nan, math.nan
-    interval = stats.quantile_test(difference, q=0, p=0.5).confidence_interval(confidence)
+    interval: Any = stats.quantile_test(difference, q=0, p=0.5).confidence_interval(confidence)
     low, high = float(interval.low), float(interval.high)
     return (low, high) if math.isfinite(low + high) else (math.nan, math.nan)
 
