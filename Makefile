@@ -1,7 +1,8 @@
 # `make help` lists the targets. Each sets up .venv by itself when it has to.
 PYTHON ?= python3
 RESULTS ?= results
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
 
 .DEFAULT_GOAL := help
@@ -10,11 +11,11 @@ export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
 
-setup: .venv/.installed  ## make .venv and install aswa into it
+setup: $(VENV)/.installed  ## make .venv and install aswa into it
 
-.venv/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "aswa needs Python 3.11 or newer; make PYTHON=python3.x ...")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[test,lint]'
 	@touch $@
@@ -35,6 +36,7 @@ bench: setup peers  ## speed and parity, side by side with dicee and PyKEEN (an 
 	$(BIN)/python benchmarks/averaging_step.py --out benchmarks/results/averaging_step.json
 	$(BIN)/python benchmarks/score_parity.py
 	$(BIN)/python benchmarks/link_prediction_speed.py
+	$(BIN)/python benchmarks/link_prediction_quality.py
 
 peers: .peers/.installed  ## make .peers, the venv of the libraries that bench compares with
 
@@ -48,5 +50,5 @@ search-lr: setup  ## how the learning rates were chosen; writes results/search_l
 	$(BIN)/aswa-train experiment=search_lr results_dir=$(RESULTS)/search_lr
 	$(BIN)/python scripts/search_lr_table.py $(RESULTS)/search_lr results/search_lr.csv
 
-clean:  ## delete the venvs and caches; results stay
-	rm -rf .venv .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## delete .venv and caches; results and .peers stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

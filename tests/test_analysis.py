@@ -15,6 +15,7 @@ import pytest
 
 from aswa.analysis.long_table import COST_COLUMNS, RESULT_COLUMNS
 from aswa.analysis.plan import load_plan, parse_plan
+from aswa.analysis.report import render_html
 from aswa.analysis.settings import is_neutral
 from aswa.analysis.significance import COLUMNS
 from aswa.analysis.study import Study, analyse
@@ -93,8 +94,8 @@ def write_grid(root: Path, seeds=2, models=("keci", "distmult"), **options) -> N
                 write_run(root, dataset, model, seed, **options)
 
 
-def study_of(root: Path, *where: str) -> Study:
-    return analyse(root, load_plan(), where)
+def study_of(root: Path, *where: str, figures=False) -> Study:
+    return analyse(root, load_plan(), where, figures)
 
 
 @pytest.fixture
@@ -115,7 +116,11 @@ def test_writes_the_promised_files_and_the_same_bytes_again(grid, capsys):
     assert promised <= first.keys()
     for stem in ("tables/test_mrr", "tables/test_hits10", "tables/decisions"):
         assert {f"{stem}.md", f"{stem}.tex", f"{stem}.csv"} <= first.keys()
-    for stem in ("figures/learning_curves_mrr", "figures/paired_differences_mrr"):
+    for stem in (
+        "figures/learning_curves_mrr",
+        "figures/learning_curves_late_mrr",
+        "figures/paired_differences_mrr",
+    ):
         assert {f"{stem}.svg", f"{stem}.png"} <= first.keys()
 
     stale = grid / "analysis/tables/test_gone.md"
@@ -183,9 +188,8 @@ def test_different_settings_are_never_pooled(grid, capsys):
     assert len(left_out) == 2
     assert all("epochs=" in notice and "--where epochs=" in notice for notice in left_out)
 
-    assert main([str(grid), "--where", f"epochs={EPOCHS}", "--where", "optimizer=all"]) == 0
-    assert f"--where epochs={EPOCHS}" in (grid / "analysis/report.html").read_text()
-    chosen = study_of(grid, f"epochs={EPOCHS}")
+    chosen = study_of(grid, f"epochs={EPOCHS}", "optimizer=all")
+    assert f"--where epochs={EPOCHS}" in chosen.notices
     row = next(r for r in chosen.metric_tables["mrr"].rows if r[:2] == ("umls", "keci"))
     assert row[-1] == "2" and float(row[2].split()[0]) > 0.55
     assert len(chosen.results) == len(study.results)  # results.csv keeps every run
@@ -298,15 +302,15 @@ def test_a_misspelt_plan_is_answered(tmp_path, capsys):
 def test_report_is_self_contained(grid):
     import re
 
-    main([str(grid)])
-    page = (grid / "analysis/report.html").read_text()
+    study = study_of(grid, figures=True)
+    page = render_html(study)
     links = set(re.findall(r'(?:src|href)="([^"]*)"', page))
     assert all(link.startswith(("#", "data:")) for link in links)
     assert "@import" not in page and "url(http" not in page
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(ids) == len(set(ids))
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
-    for sentence in study_of(grid).answer():
+    for sentence in study.answer():
         assert sentence.replace("'", "&#39;") in page
 
 

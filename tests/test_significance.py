@@ -107,7 +107,7 @@ def test_interval_is_the_inverted_sign_test():
     assert math.isnan(signed_rank(difference[:5], np.zeros(5)).ci_low)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(st.one_of(st.just(math.nan), st.floats(0, 1)), min_size=1, max_size=6))
 def test_holm_is_that_of_statsmodels_over_all_declared(values):
     empty, some = signed_rank([], []), signed_rank([1.0], [0.0])
@@ -165,7 +165,7 @@ def cells_table(draw: random.Random, missing: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RESULT_COLUMNS)
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=4)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.7]))
 def test_order_of_rows_changes_nothing_and_no_unit_vanishes(seed, missing):
     cells = cells_table(random.Random(seed), missing)

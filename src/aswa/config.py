@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aswa.config_checks import ConfigError as ConfigError
-from aswa.config_checks import check_group, typed, unknown
+from aswa.config_checks import check_group, convert, typed, unknown
 from aswa.config_files import conf_dir
 from aswa.registry import AVERAGERS, MODELS, TASKS
 from aswa.results.store import canonical_json
@@ -226,6 +226,20 @@ def _check_fit(dataset: DatasetConfig, model: ModelConfig) -> None:
         )
 
 
+def tuned_elsewhere(config: RunConfig) -> str:
+    """A warning, if the learning rate of the dataset's table was searched at another budget."""
+    here = {"dim": config.model.options.get("dim"), "epochs": config.epochs}
+    searched = config.dataset.options.get("tuned_at") or here
+    if searched == here:
+        return ""
+    words = {key: ", ".join(f"{k}={v}" for k, v in at.items())
+             for key, at in (("searched", searched), ("here", here))}  # fmt: skip
+    return (
+        f"lr={config.lr:g} was searched at {words['searched']}, and this run has {words['here']}: "
+        "give lr=... if the result matters"
+    )
+
+
 def _tuned_lr(dataset: DatasetConfig, model: ModelConfig) -> float:
     if model.name not in dataset.tuned_lr:
         raise ConfigError(
@@ -239,6 +253,7 @@ def _check_values(config: RunConfig) -> None:
     """Ranges and choices; the first that is wrong is named."""
     if config.base_optimizer.weight_decay < 0 or not 0 <= config.base_optimizer.momentum < 1:
         raise ConfigError("base_optimizer: needs weight_decay >= 0 and 0 <= momentum < 1")
+    _check_ranges(config)
     at_least = {"seed": 0, "epochs": 1, "batch_size": 1, "threads": 1, "memory_budget": 32}
     for key, least in at_least.items():
         if getattr(config, key) < least:
@@ -265,6 +280,31 @@ def _check_values(config: RunConfig) -> None:
         )
     if config.model.kind == "knowledge_graph":
         _check_link_prediction(config.model.options)
+
+
+# Dotted key → type, least and greatest value; None stands for no bound. Null is always allowed.
+RANGES: dict[str, tuple[type, float | None, float | None]] = {
+    "optimizer.swa.start": (int, 0, None),
+    "optimizer.swa.every": (int, 1, None),
+    "optimizer.ema.decay": (float, 0, 1 - 1e-12),
+    "optimizer.early_stopping.patience": (float, 1, None),
+    "schedule.start": (int, 0, None),
+    "schedule.swa_lr": (float, 0, None),
+    "checkpoint_seconds": (float, 0, None),
+}
+
+
+def _check_ranges(config: RunConfig) -> None:
+    for key, (kind, least, greatest) in RANGES.items():
+        value: Any = config.resolved
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is None:
+            continue
+        convert(value, kind, key)
+        if (least is not None and value < least) or (greatest is not None and value > greatest):
+            bounds = f"at least {least}" if greatest is None else f"in [{least}, {round(greatest)})"
+            raise ConfigError(f"{key}={value}: must be {bounds}")
 
 
 def _check_link_prediction(options: dict[str, Any]) -> None:

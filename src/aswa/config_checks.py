@@ -49,7 +49,8 @@ def check_group(group: str, values: Any) -> None:
         raise ConfigError(f"{group}: none is chosen; take {group}=... of conf/{group}/")
     path = conf_dir() / group / f"{values['name']}.yaml"
     if not path.is_file():
-        return  # a name that is no file is found out, and said better, by `_check_values`
+        names = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise ConfigError(unknown(f"{group}.name", str(values["name"]), names))
     template = yaml.safe_load(path.read_text())
     members = [name for name in values if isinstance(values[name], dict) and group == "optimizer"]
     for name in members:
@@ -70,10 +71,10 @@ def _check_like(place: str, values: dict[str, Any], template: dict[str, Any]) ->
             raise ConfigError(unknown(where, key, template))
         usual = template[key]
         if isinstance(usual, dict) and isinstance(value, dict):
-            if place == "optimizer":
+            if place == "optimizer" or key in ("triples", "sha256"):
                 _check_like(where, value, usual)
         elif usual is not None and value is not None:
-            _convert(value, type(usual), where)
+            convert(value, type(usual), where)
 
 
 def typed(cls: type[Any], values: Mapping[str, Any], place: str) -> Any:
@@ -87,7 +88,7 @@ def typed(cls: type[Any], values: Mapping[str, Any], place: str) -> Any:
         if field.name not in values and field.default is dataclasses.MISSING:
             raise ConfigError(f"{_path(place, field.name)}: missing; give it a value")
     return cls(
-        **{key: _convert(value, hints[key], _path(place, key)) for key, value in values.items()}
+        **{key: convert(value, hints[key], _path(place, key)) for key, value in values.items()}
     )
 
 
@@ -95,7 +96,7 @@ def _path(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
 
 
-def _convert(value: Any, hint: Any, place: str) -> Any:
+def convert(value: Any, hint: Any, place: str) -> Any:
     """`value` if it is of the type hinted; an integer may stand for a float."""
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     allowed = tuple(typing.get_origin(kind) or kind for kind in allowed)

@@ -32,9 +32,8 @@ class CountRuns(Callback):
         log = Path(config.hydra.sweep.dir, f"progress-{os.getpid()}.jsonl").absolute()
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
-        os.environ[VARIABLE] = json.dumps(
-            {"total": len(runs), "start": time.time(), "log": str(log)}
-        )
+        facts = {"total": len(runs), "start": time.time(), "log": str(log)}
+        os.environ[VARIABLE] = json.dumps({**facts, "launcher": os.getpid()})
         print(f"{len(runs)} runs", flush=True)
 
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
@@ -44,11 +43,17 @@ class CountRuns(Callback):
             Path(sweep["log"]).unlink(missing_ok=True)
 
 
+def launcher() -> int | None:
+    """Process id of the multirun that this process works for; None if it works for itself."""
+    pid = json.loads(os.environ.get(VARIABLE, "{}")).get("launcher")
+    return pid if pid != os.getpid() else None
+
+
 def note_end(seconds: float) -> str:
     """Note the end of one run that took `seconds`, 0 if it was already done.
 
     Returns:
-        `[14/80, about 3 min left]` in a multirun, nothing otherwise.
+        `[14/80,   3 min left] ` in a multirun, nothing otherwise.
     """
     if VARIABLE not in os.environ:
         return ""

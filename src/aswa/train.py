@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -20,7 +21,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from aswa import sweep
-from aswa.config import ConfigError, RunConfig, resolve
+from aswa.config import ConfigError, RunConfig, resolve, tuned_elsewhere
 from aswa.config_errors import explain
 from aswa.config_files import conf_dir
 from aswa.results.folder import RunFolder
@@ -32,8 +33,10 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through, to be said better here
     try:
         _hydra_main()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # a ConfigError is one
-        if not own_tracebacks:
+    except (ConfigError, HydraException, OmegaConfBaseException, ValueError) as error:
+        # Of other ValueErrors only Hydra's own, for `group=null`, is about the configuration.
+        plain = type(error) is ValueError and "Config group override" not in str(error)
+        if plain or not own_tracebacks:
             raise
         _say(str(error) if isinstance(error, ConfigError) else explain(error))
         sys.exit(2)
@@ -56,6 +59,8 @@ def _say(text: str) -> None:
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
 def _hydra_main(composed: DictConfig) -> None:
     config = resolve(composed)
+    if composed.lr is None and (note := tuned_elsewhere(config)):
+        _say(note)
     began = time.perf_counter()
     record = RunFolder(config.folder, report=lambda _: None).result()  # execute() will say it
     if record is None:
@@ -84,12 +89,17 @@ def _compute(config: RunConfig) -> dict[str, Any]:
 
 def _die_with_parent() -> None:
     """A worker of a killed sweep is killed too, so that no run is computed behind one's back."""
-    if sys.platform == "linux" and sweep.VARIABLE in os.environ:
-        import ctypes
-        import signal
+    launcher = sweep.launcher()
+    if sys.platform != "linux" or launcher is None:
+        return
+    import ctypes
+    import signal
 
-        PR_SET_PDEATHSIG = 1
+    PR_SET_PDEATHSIG = 1
+    if os.getppid() == launcher:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if not Path(f"/proc/{launcher}").exists():  # it died before this job began
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _headline(record: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ LOOKS = {
     "swa": Look("#E69F00", (0, (5.0, 1.5)), "^"),
     "ema": Look("#009E73", (0, (3.0, 1.2, 1.0, 1.2)), "D"),
     "early_stopping": Look("#0072B2", (0, (7.0, 1.2, 1.0, 1.2, 1.0, 1.2)), "v"),
-    "aswa": Look("#D55E00", "-", "o", width=1.9, order=5),
+    "aswa": Look("#D55E00", "-", "o", width=3.0, order=2),
     "aswa_released": Look("#CC79A7", "-", "P"),
     "polynomial_decay": Look("#56B4E9", (0, (2.0, 1.0)), "X"),
 }

@@ -51,24 +51,26 @@ class Pairs:
 
 def pair_units(table: pd.DataFrame, a: str, b: str) -> Pairs:
     """Pair two methods of a `seed_table` by unit. No unit disappears without being named."""
-    units, means_a, means_b, unpaired, partial = [], [], [], [], []
-    both = table.reindex(columns=list(dict.fromkeys([*table.columns, a, b])))
-    for (dataset, model), rows in both.groupby(level=UNIT, sort=True):
-        name = f"{dataset} × {model}"
-        common = rows[[a, b]].dropna()
-        has_a, has_b = int(rows[a].notna().sum()), int(rows[b].notna().sum())
-        if common.empty:
-            absent = [m for m, has in ((a, has_a), (b, has_b)) if not has]
+    both = table.reindex(columns=[a, b]).set_axis(["a", "b"], axis=1)
+    has = both.notna().groupby(level=UNIT, sort=True).sum()
+    complete = both.dropna().groupby(level=UNIT, sort=True)
+    means, common = complete.mean(), complete.size().reindex(has.index, fill_value=0)
+    seeds = both.groupby(level=UNIT, sort=True).size()
+    unpaired, partial = [], []
+    for unit, has_a, has_b in has.itertuples():
+        name = " × ".join(unit)
+        if not common[unit]:
+            absent = [method for method, n in ((a, has_a), (b, has_b)) if not n]
             reason = f"no {' or '.join(absent)}" if absent else "no common seed"
             unpaired.append(f"{name} ({reason})")
-            continue
-        if len(common) < max(has_a, has_b):
-            partial.append(f"{name} ({len(common)} of {len(rows)} seeds)")
-        units.append((str(dataset), str(model)))
-        means_a.append(float(common[a].mean()))
-        means_b.append(float(common[b].mean()))
+        elif common[unit] < max(has_a, has_b):
+            partial.append(f"{name} ({common[unit]} of {seeds[unit]} seeds)")
     return Pairs(
-        tuple(units), np.array(means_a), np.array(means_b), tuple(unpaired), tuple(partial)
+        units=tuple((str(dataset), str(model)) for dataset, model in means.index),
+        a=means["a"].to_numpy(),
+        b=means["b"].to_numpy(),
+        unpaired=tuple(unpaired),
+        partial=tuple(partial),
     )
 
 

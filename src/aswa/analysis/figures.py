@@ -43,6 +43,7 @@ def _finish(figure: Figure, stem: str, caption: str) -> Drawing:
     FigureCanvasAgg(figure)
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    figure.set_layout_engine("none")  # laid out by now, and that is half the time
     figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     return Drawing(stem, caption, svg.getvalue(), png.getvalue())
 
@@ -59,11 +60,13 @@ def learning_curves(histories: Sequence[tuple[History, frozenset[str]]]) -> list
     with matplotlib.rc_context(STYLE):
         for metric in metrics:
             chosen = [(h, m) for h, m in histories if h.metric == metric]
-            drawings.append(_learning_curves(chosen, metric))
+            drawings += [_learning_curves(chosen, metric, late) for late in (False, True)]
     return drawings
 
 
-def _learning_curves(histories: Sequence[tuple[History, frozenset[str]]], metric: str) -> Drawing:
+def _learning_curves(
+    histories: Sequence[tuple[History, frozenset[str]]], metric: str, late: bool
+) -> Drawing:
     panels: dict[tuple[str, str], Curves] = defaultdict(lambda: defaultdict(list))
     for history, methods in histories:
         for method in sorted(methods & history.valid.keys()):
@@ -76,18 +79,34 @@ def _learning_curves(histories: Sequence[tuple[History, frozenset[str]]], metric
         axis.set_title(" × ".join(unit), loc="left")
         for method in methods_drawn:
             if method in curves:
-                _curve(axis, curves[method], method, methods_drawn)
-        _focus(axis, curves)
-        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+                _curve(axis, curves[method], method, methods_drawn, band=not late)
+        _focus(axis, curves, late)
+        axis.xaxis.set_major_locator(MaxNLocator(4 if late else 5, integer=True))
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel(f"validation {metric_label(metric)}", fontsize=9)
     _legend(figure, methods_drawn)
+    stem = f"learning_curves_{'late_' if late else ''}{file_stem(metric)}"
+    return _finish(figure, stem, _curves_caption(metric, late))
+
+
+def _curves_caption(metric: str, late: bool) -> str:
+    what = f"Validation {metric_label(metric)} of each method's weights by epoch"
+    if late:
+        return (
+            f"{what}, the last quarter of training: mean over seeds, without bands, which would "
+            "hide the lines at this scale. Every panel has its own."
+        )
     caption = (
-        f"Validation {metric_label(metric)} of each method's weights by epoch: mean over seeds, "
-        "band ± one standard deviation. Drawn where every seed has a value; the axis leaves out "
-        "the steep start of training."
+        f"{what}: mean over seeds, band ± one standard deviation, where every seed has a score. "
+        "ASWA is the wide line, so that what coincides with it is seen on top."
     )
-    return _finish(figure, f"learning_curves_{file_stem(metric)}", caption)
+    if metric == "mrr":
+        caption += (
+            " Validation ranks are filtered with train and valid alone, since selection may not "
+            "know test triples; on dense graphs the scores can lie far below those on test, whose "
+            "filter knows all triples."
+        )
+    return caption
 
 
 def _grid(panels: dict[tuple[str, str], Curves]) -> tuple[Figure, list[Axes]]:
@@ -114,7 +133,11 @@ def _stack(curves: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
 
 
 def _curve(
-    axis: Axes, curves: list[npt.NDArray[np.float64]], method: str, methods: list[str]
+    axis: Axes,
+    curves: list[npt.NDArray[np.float64]],
+    method: str,
+    methods: list[str],
+    band: bool,
 ) -> None:
     scores = _stack(curves)
     # Only epochs at which every seed has a score; the line joins them over those between.
@@ -125,22 +148,23 @@ def _curve(
         epoch, mean, color=style.colour, linestyle=style.line, linewidth=style.width,
         zorder=style.order, marker=style.marker if len(mean) < 3 else None,
     )  # fmt: skip
-    if len(scores) > 1:
+    if band and len(scores) > 1:
         std = scores.std(axis=0, ddof=1)
         axis.fill_between(epoch, mean - std, mean + std, color=style.colour, alpha=0.13, lw=0)
 
 
-def _focus(axis: Axes, curves: Curves) -> None:
-    """Show what happens after the first eighth of training; before it all curves just rise."""
-    late = []
-    for scores in curves.values():
-        mean = _stack(scores).mean(axis=0)
-        late.append(mean[len(mean) // 8 :])
-    values = np.concatenate(late)
+def _focus(axis: Axes, curves: Curves, late: bool) -> None:
+    """Fit the axis to the curves after the first eighth of training, or to the last quarter."""
+    epochs = max(len(scores) for runs in curves.values() for scores in runs)
+    first = 3 * epochs // 4 if late else epochs // 8
+    means = [_stack(runs).mean(axis=0)[first:] for runs in curves.values()]
+    values = np.concatenate(means)
     values = values[np.isfinite(values)]
     if values.size and values.max() > values.min():
         margin = 0.08 * (values.max() - values.min())
         axis.set_ylim(values.min() - margin, values.max() + 2 * margin)
+    if late:
+        axis.set_xlim(first, epochs + 0.02 * (epochs - first) + 0.5)
 
 
 def _legend(figure: Figure, methods: list[str]) -> None:
@@ -150,7 +174,10 @@ def _legend(figure: Figure, methods: list[str]) -> None:
         for s in [look(m, methods)]
     ]
     figure.legend(
-        handles=handles, loc="outside upper center", ncols=min(len(handles), 6), handlelength=3.2
+        handles=handles,
+        loc="outside upper center",
+        ncols=min(len(handles), int(figure.get_figwidth())),
+        handlelength=3.2,
     )
 
 

@@ -115,7 +115,8 @@ def _wilcoxon(moved: npt.NDArray[np.float64]) -> tuple[float, float, bool]:
     if not moved.size:
         return 0.0, 1.0, True
     exact = moved.size <= EXACT_UP_TO
-    result: Any = stats.wilcoxon(moved, method="exact" if exact else "asymptotic")
+    method: Any = "exact" if exact else "asymptotic"
+    result: Any = stats.wilcoxon(moved, method=method)
     tied = np.unique(np.abs(moved)).size < moved.size
     # scipy's exact distribution knows no ties, and its permutation test calls Python 2^n times.
     p = _tied_p(moved) if exact and tied else float(result.pvalue)

@@ -51,7 +51,8 @@ class Study:
     significance: pd.DataFrame
     records: tuple[SignificanceRecord, ...]
     metric_tables: dict[str, TextTable]  # by metric
-    tests: TextTable
+    tests: TextTable  # scope all
+    tests_by_dataset: TextTable
     decisions: TextTable | None
     cost_table: TextTable
     drawings: tuple[Drawing, ...]
@@ -73,14 +74,18 @@ class Study:
     def tables(self) -> list[TextTable]:
         """All tables that get files of their own."""
         optional = [self.decisions] if self.decisions else []
-        return [*self.metric_tables.values(), *optional, self.cost_table, self.tests]
+        tests = [self.tests, self.tests_by_dataset]
+        return [*self.metric_tables.values(), *optional, self.cost_table, *tests]
 
 
-def analyse(results_dir: Path, plan: Plan, where: Iterable[str] = ()) -> Study:
+def analyse(
+    results_dir: Path, plan: Plan, where: Iterable[str] = (), figures: bool = True
+) -> Study:
     """Read and analyse `results_dir/runs`; writes nothing.
 
     Args:
         where: `key=value` conditions on the config of the runs that tables and tests use.
+        figures: draw them; they take most of the time of a small study.
 
     Raises:
         NoResults: no readable finished run, or none with a row.
@@ -98,6 +103,9 @@ def analyse(results_dir: Path, plan: Plan, where: Iterable[str] = ()) -> Study:
     cells = choose_cells(chosen, choice, keep_collapsed=plan.collapsed == "keep")
     used = [run for i, run in enumerate(chosen) if any((i, m) in choice.kept for m in run.methods)]
     histories, broken = _histories(chosen, choice)
+    drawings = (
+        [*learning_curves(histories), *paired_differences(cells.table, plan)] if figures else []
+    )
     records = declared_tests(cells.table, plan)
     significance = significance_frame(records)
     costs = costs_frame(runs)
@@ -111,10 +119,19 @@ def analyse(results_dir: Path, plan: Plan, where: Iterable[str] = ()) -> Study:
         significance=significance,
         records=tuple(records),
         metric_tables={m: table for m, table in metric_tables.items() if table},
-        tests=significance_table(significance),
+        tests=significance_table(
+            significance[significance["scope"] == "all"],
+            "significance",
+            "Declared comparisons over all dataset × model units",
+        ),
+        tests_by_dataset=significance_table(
+            significance[significance["scope"] != "all"],
+            "significance_by_dataset",
+            "Declared comparisons within each dataset, over its models",
+        ),
         decisions=decisions_table(decisions_frame(chosen, choice)),
         cost_table=costs_table(costs[costs["run_id"].isin({run.run_id for run in used})]),
-        drawings=(*learning_curves(histories), *paired_differences(cells.table, plan)),
+        drawings=tuple(drawings),
         environment=tuple(_environment(used)),
         problems=(*problems, *broken),
         notices=(*filtered, *cells.notices, *left_out, *_several_commits(used)),

@@ -61,7 +61,9 @@ class TextTable:
 
     def alignment(self) -> tuple[str, ...]:
         """`left` for the leading columns of names, `right` for numbers."""
-        names = {"dataset", "model", "method", "optimizers"}
+        names = {
+            "dataset", "model", "method", "optimizers", "device", "metric", "scope", "difference",
+        }  # fmt: skip
         return tuple("left" if text.lower() in names else "right" for text in self.header)
 
 
@@ -181,8 +183,8 @@ def _plain(value: float, digits: int) -> str:
     return "" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def significance_table(frame: pd.DataFrame) -> TextTable:
-    """The declared tests with rounded numbers; significance.csv has them in full."""
+def significance_table(frame: pd.DataFrame, stem: str, title: str) -> TextTable:
+    """Rows of significance.csv with rounded numbers; the csv has them in full."""
     rows = tuple(
         (metric_label(r.metric), r.scope, f"{method_label(r.optimizer_a)} − "
          f"{method_label(r.optimizer_b)}", str(r.n), f"{r.wins} / {r.ties} / {r.losses}",
@@ -194,7 +196,7 @@ def significance_table(frame: pd.DataFrame) -> TextTable:
         "metric", "scope", "difference", "n", "wins / ties / losses", "median", "interval", "p",
         "p (Holm)", "effect", "smallest p",
     )  # fmt: skip
-    return TextTable("significance", "Declared comparisons", header, rows, frame)
+    return TextTable(stem, title, header, rows, frame)
 
 
 def _signed(value: float, digits: int = 4) -> str:

@@ -23,8 +23,10 @@ class SWA(Averager):
     """
 
     def __init__(self, model: nn.Module, start: int = 0, every: int = 1) -> None:
-        if start < 0 or every < 1:
-            raise ValueError(f"SWA needs start >= 0 and every >= 1, not {start} and {every}")
+        if start < 0 or every < 1 or int(start) != start or int(every) != every:
+            raise ValueError(
+                f"SWA needs whole numbers start >= 0 and every >= 1, not {start} and {every}"
+            )
         super().__init__(model)
         self.start, self.every = start, every
         self.n_epochs = 0

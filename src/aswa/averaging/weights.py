@@ -66,6 +66,8 @@ class AveragedWeights:
     def look_ahead(self, base: AveragedWeights, model: nn.Module, weight: float) -> None:
         """Θ_self ← Θ_base + weight · (Θ − Θ_base); `base` is left as it is, to the last bit."""
         masters, running, copied = self._pairs(model)
+        if masters and next(base.module.parameters()).device != masters[0].device:
+            base._move(masters[0].device)
         origin = [base._fp32.get(name, tensor) for name, tensor in named_state(base.module)
                   if name not in self._copied]  # fmt: skip
         for master, start, end in zip(masters, origin, running, strict=True):

@@ -33,6 +33,8 @@ class RunFolder:
             except BlockingIOError:
                 self._report(f"{self.path}: another process is computing this run; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
+            for leftover in self.path.glob(".*.tmp"):  # of a writer that was killed
+                leftover.unlink(missing_ok=True)
             yield
 
     def result(self) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = 1
+FINISHED = ("done", "collapsed")
+ROW = {"optimizer", "split", "metric", "value"}
 REQUIRED = ("schema", "run_id", "status", "dataset", "model", "seed", "rows")
 
 
@@ -89,6 +91,12 @@ def read_result(path: Path) -> dict[str, Any]:
     missing = [key for key in REQUIRED if key not in record]
     if missing:
         raise CorruptRecord(path, f"lacks {', '.join(missing)}")
+    if record["status"] not in FINISHED:
+        raise CorruptRecord(path, f"status {record['status']!r} is not that of a finished run")
+    if not isinstance(record["rows"], list) or not all(
+        isinstance(row, dict) and ROW.issubset(row) for row in record["rows"]
+    ):
+        raise CorruptRecord(path, f"its rows lack some of {', '.join(sorted(ROW))}")
     if record["schema"] != SCHEMA:
         raise CorruptRecord(path, f"schema {record['schema']!r}, this version reads {SCHEMA}")
     return record

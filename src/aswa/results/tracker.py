@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Callable
@@ -62,6 +63,7 @@ class WandbTracker(Tracker):
             dir=str(folder),
             mode=mode,
             resume="allow",
+            reinit="finish_previous",
             settings=wandb.Settings(silent=True, console="off"),
         )
 
@@ -74,7 +76,10 @@ class WandbTracker(Tracker):
         try:
             action()
         except Exception as error:  # whatever a service or its client can come up with
-            self._run = None
+            run, self._run = self._run, None
+            if run is not None:
+                with contextlib.suppress(Exception):
+                    run.finish(exit_code=1)  # else the next job of this process would log into it
             warnings.warn(f"W&B: {error}; the run goes on without it", stacklevel=2)
 
 

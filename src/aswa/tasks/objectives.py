@@ -56,8 +56,8 @@ class _SetBCE(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         q, entity, gradient = ctx.saved_tensors
-        gradient.mul_(gradients[0] / gradient.numel())
-        return gradient @ entity, gradient.T @ q, None, None, None
+        scale = gradients[0] / gradient.numel()
+        return gradient @ entity * scale, gradient.T @ q * scale, None, None, None
 
 
 def _sum_softplus_of_minus_abs(p: Tensor) -> Tensor:

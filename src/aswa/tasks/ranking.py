@@ -3,7 +3,8 @@
 For a triple (h, r, t) every entity e is scored as the tail of (h, r, e); other entities known to be
 right are left out (Bordes et al., NeurIPS 2013). The rank is the mean of the optimistic and the
 pessimistic one (Berrendorf et al. 2020), so a constant scorer gets what guessing would. Scores
-equal up to `TOLERANCE` are ties. NaN counts as −∞.
+equal up to `TOLERANCE` are ties. NaN is worse than every number: as a target it is ranked last, as
+a candidate it is never in front.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from aswa.data.knowledge_graph import TailIndex
 
-TOLERANCE = 1e-6  # relative to max(1, |score|): a few units in the last place of fp32 sums
+TOLERANCE = 1e-6  # times max(1, |score|): a few units in the last place of fp32 sums
 TILE = 2**22  # scores computed by one matrix product: a constant, see `FilteredRanking`
 
 ScoreAll = Callable[[Tensor, Tensor], Tensor]
@@ -68,6 +69,8 @@ class FilteredRanking:
                     local,
                     local * n_entities + target[of_tile],  # positions of the targets
                     order[of_tile],
+                    # the rank of the last candidate: all but those left out
+                    (n_entities + 1 - torch.bincount(row, minlength=len(h[queries])))[local],
                 )
             )
 
@@ -79,10 +82,8 @@ class FilteredRanking:
             score_all: (h [B], r [B]) → scores [B, n_entities], a new tensor, which is overwritten.
         """
         ranks = torch.empty(self.n_triples, dtype=torch.float64, device=self.device)
-        for h, r, filtered, local, targets, where in self._tiles:
+        for h, r, filtered, local, targets, where, last in self._tiles:
             scores = score_all(h, r).float().contiguous()
-            if torch.isnan(scores.sum()):
-                scores = torch.where(scores.isnan(), -torch.inf, scores)
             flat = scores.view(-1)
             target = flat[targets].unsqueeze(1)
             flat[filtered] = torch.nan  # NaN compares false: out of the ranking
@@ -91,6 +92,7 @@ class FilteredRanking:
                 strict=True,
             ):  # fmt: skip
                 ranks[place] = _mean_rank(scores, rows, t)
+            ranks[where] = torch.where(target.squeeze(1).isnan(), last.double(), ranks[where])
         return ranks
 
 

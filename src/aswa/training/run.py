@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -76,8 +77,7 @@ def _compute(
     checkpoint = status.get("checkpoint")
     folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)
     task: Task = load(TASKS[config.dataset.kind])(config, device)
-    trajectory = Trajectory(config, task)
-    earlier = _resume(trajectory, folder, checkpoint, device, report)
+    trajectory, earlier = _resume(config, task, folder, checkpoint, report)
     tracker.start(config)
     saved = time.perf_counter()
     while not trajectory.finished:
@@ -86,7 +86,8 @@ def _compute(
         on_epoch(trajectory)
         if time.perf_counter() - saved > config.checkpoint_seconds and not trajectory.finished:
             total = earlier + time.perf_counter() - start
-            entry = save_checkpoint(folder.path, {**trajectory.state_dict(), "total": total})
+            state = {**trajectory.state_dict(), "total": total, "versions": versions()}
+            entry = save_checkpoint(folder.path, state)
             folder.write_status("running", checkpoint=entry, epochs=config.epochs)
             remove_checkpoints(folder.path, keep=entry["file"])
             saved = time.perf_counter()
@@ -109,8 +110,15 @@ def pick_device(name: str) -> torch.device:
         ConfigError: there is no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device={name}: no such device; take cpu, cuda or cuda:1") from None
+    if device.type == "cuda":
+        # Index sums and matrix products in a fixed order, as far as CUDA offers one.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"device={name}: this machine has {torch.cuda.device_count()} CUDA device(s); "
@@ -120,23 +128,30 @@ def pick_device(name: str) -> torch.device:
 
 
 def _resume(
-    trajectory: Trajectory,
+    config: RunConfig,
+    task: Task,
     folder: RunFolder,
     checkpoint: dict[str, Any] | None,
-    device: torch.device,
     report: Report,
-) -> float:
-    """Go on from the checkpoint, if there is a good one; seconds spent before."""
+) -> tuple[Trajectory, float]:
+    """The trajectory at its checkpoint, if there is a good one, and the seconds spent before."""
+    trajectory = Trajectory(config, task)
     if checkpoint is None:
-        return 0.0
+        return trajectory, 0.0
     try:
-        state = load_checkpoint(folder.path, checkpoint, device)
+        state = load_checkpoint(folder.path, checkpoint, task.device)
+        if state["versions"] != versions():
+            raise CorruptRecord(folder.path, "the checkpoint is of other package versions")
+        trajectory.load_state_dict(state)
     except CorruptRecord as error:
         report(f"{error}; the run starts from the beginning")
-        return 0.0
-    trajectory.load_state_dict(state)
+        return Trajectory(config, task), 0.0
+    except Exception as error:  # written by another state of the code, whatever that broke
+        reason = f"{type(error).__name__}: {error}"
+        report(f"{folder.path}: the checkpoint does not fit ({reason}); starting anew")
+        return Trajectory(config, task), 0.0
     report(f"going on after epoch {trajectory.epoch} of {trajectory.config.epochs}")
-    return float(state["total"])
+    return trajectory, float(state["total"])
 
 
 def _record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Trajectory:
             "train_loss": [],
             "valid": {name: [] for name in self.averagers},
             "decision": [],
+            "scores": [],  # (v, v̂) of ASWA
         }
         self.decisions = {decision.value: 0 for decision in Decision}
         self.last_change = dict.fromkeys(self.averagers, 0)
@@ -126,6 +127,8 @@ class Trajectory:
         self.history["epoch"].append(self.epoch)
         self.history["train_loss"].append(loss)
         self.history["decision"].append(decision)
+        aswa = self.averagers.get("aswa")
+        self.history["scores"].append(list(aswa.last_scores) if isinstance(aswa, ASWA) else None)
         every = max(1, self.config.epochs // CURVE_POINTS)
         for name, averager in self.averagers.items():
             self.history["valid"][name].append(self._curve_point(name, averager, every))
@@ -144,7 +147,8 @@ class Trajectory:
         """The weights that a method offers, with batch-norm statistics that belong to them."""
         module = self.averagers[name].module
         batches = self.task.batch_norm_batches
-        if name in ("swa", "ema") and batches is not None and has_batch_norm(module):
+        averaged = name in ("swa", "ema") and module is not self.model
+        if averaged and batches is not None and has_batch_norm(module):
             recompute_batch_norm(module, batches)
         return module
 
