@@ -25,7 +25,7 @@ reproduce: setup  ## the paper's link-prediction comparison: tables, tests, figu
 	$(BIN)/aswa-analyze $(RESULTS)
 
 test: setup  ## the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -94,7 +94,8 @@ def _curves_caption(metric: str, late: bool) -> str:
     if late:
         return (
             f"{what}, the last quarter of training: mean over seeds, without bands, which would "
-            "hide the lines at this scale. Every panel has its own."
+            "hide the lines at this scale. Every panel has its own. ASWA and early stopping cannot "
+            "fall: they select on these very scores, so only the test tables compare them fairly."
         )
     caption = (
         f"{what}: mean over seeds, band ± one standard deviation, where every seed has a score. "
