@@ -9,8 +9,6 @@ from typing import Any
 
 from aswa.results.store import CorruptRecord, read_record, read_result, result_paths
 
-FINISHED = ("done", "collapsed")
-
 
 @dataclass(frozen=True)
 class Row:
@@ -61,12 +59,7 @@ def read_runs(results_dir: Path) -> tuple[list[Run], list[Problem]]:
     problems: list[Problem] = []
     for path in result_paths(results_dir):
         try:
-            record = read_result(path)
-            if record["status"] not in FINISHED:
-                reason = f"its status is {record['status']!r}, not done"
-                problems.append(Problem(path, reason))
-                continue
-            runs.append(_run(path, record))
+            runs.append(_run(path, read_result(path)))
         except CorruptRecord as error:
             problems.append(Problem(path, error.reason))
         except OSError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -134,7 +135,13 @@ def analyse(
         drawings=tuple(drawings),
         environment=tuple(_environment(used)),
         problems=(*problems, *broken),
-        notices=(*filtered, *cells.notices, *left_out, *_several_commits(used)),
+        notices=(
+            *filtered,
+            *cells.notices,
+            *left_out,
+            *_several_commits(used),
+            *_several_budgets(used),
+        ),
         runs_used=len(used),
         seeds=_seeds(cells.table),
     )
@@ -187,6 +194,23 @@ def _several_commits(runs: list[Run]) -> list[str]:
     if len(commits) < 2:
         return []
     return [f"the runs were made by {len(commits)} states of the code: {', '.join(commits)}"]
+
+
+def _several_budgets(runs: list[Run]) -> list[str]:
+    """Units of one test that were trained by different budgets or rules."""
+    notices = []
+    for key in ("epochs", "batch_size", "precision", "model.dim", "base_optimizer", "schedule"):
+        units: dict[str, set[str]] = defaultdict(set)
+        for run in runs:
+            value: Any = run.config
+            for part in key.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            if value is not None:
+                units[str(value)].add(f"{run.dataset} × {run.model}")
+        if len(units) > 1:
+            listed = "; ".join(f"{v}: {', '.join(sorted(u))}" for v, u in sorted(units.items()))
+            notices.append(f"the units differ in {key} ({listed}); --where picks one")
+    return notices
 
 
 def _seeds(cells: pd.DataFrame) -> str:
