@@ -32,7 +32,7 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup peers  ## speed and parity, side by side with dicee and PyKEEN (an hour, quiet machine)
+bench: setup peers  ## speed and parity, side by side with dicee and PyKEEN (hours; quiet machine)
 	$(BIN)/python benchmarks/averaging_step.py --out benchmarks/results/averaging_step.json
 	$(BIN)/python benchmarks/score_parity.py
 	$(BIN)/python benchmarks/link_prediction_speed.py
