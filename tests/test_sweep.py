@@ -6,9 +6,11 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from aswa.analyze import main as analyze
@@ -89,17 +91,14 @@ def test_offline_wandb_run_is_complete_and_readable(tmp_path: Path) -> None:
 
 
 def read_offline_run(results: Path) -> tuple[list[dict], dict, dict]:
-    """History, summary and config of the only offline W&B run, read with W&B's own reader."""
+    """History, summary and config of the only offline W&B run: what `wandb sync` would send."""
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
     (path,) = results.glob("wandb/offline-run-*/run-*.wandb")
-    store = DataStore()
-    store.open_for_scan(str(path))
     history: list[dict] = []
     summary: dict = {}
     config: dict = {}
-    while (data := store.scan_data()) is not None:
+    for data in log_records(path.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
 
@@ -111,6 +110,25 @@ def read_offline_run(results: Path) -> tuple[list[dict], dict, dict]:
         summary |= items(record.summary.update)
         config |= items(record.run.config.update)
     return history, summary, config
+
+
+def log_records(content: bytes) -> Iterator[bytes]:
+    """Records of a LevelDB log, which a .wandb file is, after 7 bytes of W&B's own.
+
+    Blocks of 32 KiB; a piece is checksum (4), length (2), kind (1: whole, 2: first, 3: middle,
+    4: last), data; no piece starts in the last 6 bytes of a block.
+    """
+    block, at, pieces = 32768, 7, b""
+    while at + 7 <= len(content):
+        if block - at % block < 7:
+            at += block - at % block
+            continue
+        length, kind = struct.unpack_from("<HB", content, at + 4)
+        pieces += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):
+            yield pieces
+            pieces = b""
 
 
 def test_a_wandb_failure_never_fails_a_run(tmp_path: Path) -> None:
