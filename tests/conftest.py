@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,32 @@ def small_graph() -> KnowledgeGraph:
     train, valid, test = torch.stack([h, r, t], 1).split([60, 12, 12])
     entities, relations = tuple(map("e{:02}".format, range(12))), ("r0", "r1", "r2")
     return KnowledgeGraph(entities, relations, train, valid, test).with_reciprocals()
+
+
+class TimeLeft:
+    """Every ten seconds a line on the terminal: tests done, of how many, and the time left."""
+
+    def __init__(self) -> None:
+        self.total, self.done = 0, 0
+        self.start = self.said = time.monotonic()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.total = self.total or len(session.items)
+
+    @pytest.hookimpl(optionalhook=True)  # of pytest-xdist, whose workers collect
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        self.total = len(ids)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.done += report.when == "teardown"
+        now = time.monotonic()
+        if now - self.said > 10 and self.done:
+            self.said = now
+            left = (now - self.start) / self.done * (self.total - self.done)
+            sys.stdout.write(f"\n{self.done} of {self.total} tests, about {left:.0f} s left\n")
+            sys.stdout.flush()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # not in the workers of pytest-xdist
+        config.pluginmanager.register(TimeLeft(), "time-left")
