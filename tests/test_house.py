@@ -25,12 +25,12 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # Room → what it must not import.
 FORBIDDEN = {
     "averaging": "aswa.(?!averaging)|hydra|omegaconf|numpy|torchvision",
-    "models": "aswa.(tasks|training|averaging|results|analysis|train|analyze)",
-    "data": "aswa.(tasks|training|averaging|models|results|analysis|train|analyze)",
-    "tasks": "aswa.(training|results|analysis|train|analyze)",
-    "training": "aswa.(analysis|train$|analyze)",
-    "results": "torch|aswa.(tasks|training|averaging|models|data|analysis|train|analyze)",
-    "analysis": "torch|aswa.(tasks|training|averaging|models|data|train|analyze)",
+    "models": "aswa.(tasks|training|averaging|results|analysis|train|analyze|fetch)",
+    "data": "aswa.(tasks|training|averaging|models|results|analysis|train|analyze|fetch)",
+    "tasks": "aswa.(training|results|analysis|train|analyze|fetch)",
+    "training": "aswa.(analysis|train$|analyze|fetch)",
+    "results": "torch|aswa.(tasks|training|averaging|models|data|analysis|train|analyze|fetch)",
+    "analysis": "torch|aswa.(tasks|training|averaging|models|data|train|analyze|fetch)",
 }
 
 

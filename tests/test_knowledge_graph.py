@@ -8,17 +8,24 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aswa.analysis.runs import read_runs
 from aswa.config import ConfigError, load
 from aswa.config_files import conf_dir
-from aswa.data.knowledge_graph import SPLITS, KnowledgeGraph, TailIndex, read_graph
-from aswa.data.sources import EMBEDDED, find_folder
+from aswa.data import graph_cache, knowledge_graph, sources, triples_file
+from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
+from aswa.data.published import new_record, write_records
+from aswa.data.sources import EMBEDDED, SPLITS, find_folder, is_rebuilt
+from aswa.results.store import write_record
 from aswa.tasks.link_prediction import LinkPrediction
+from aswa.training.run import run_record
+from aswa.training.trajectory import Trajectory
 
 DATASETS = {
     path.stem: yaml.safe_load(path.read_text())
@@ -28,7 +35,12 @@ GRAPHS = [name for name, values in DATASETS.items() if values["kind"] == "knowle
 
 Triple = tuple[str, str, str]
 TRIPLES: dict[str, list[Triple]] = {
-    "train": [("new york", "in", "usa"), ("köln", "in", "d"), ("new york", "in", "usa")],
+    "train": [
+        ("new york", "in", "usa"),
+        ("köln", "in", "d"),
+        ("new york", "in", "usa"),
+        ("nl", "borders on", "d"),
+    ],
     "valid": [("d", "borders on", "nl")],
     "test": [("only here", "in", "d")],
 }
@@ -64,9 +76,36 @@ def test_datasets_are_the_published_ones(name: str, data_dir: Path) -> None:
     folder = data_dir / DATASETS[name]["folder"]
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
-    if list(folder.glob("train.REBUILT*")):
-        pytest.skip(f"{folder}: the train file is rebuilt, not the published one, and not read yet")
+    if is_rebuilt(folder):
+        pytest.skip(f"{folder}: the train file is rebuilt, not the published one")
     check_published(name, folder)
+
+
+@pytest.mark.parametrize("name", [name for name in GRAPHS if "rebuilt" in DATASETS[name]])
+def test_a_rebuilt_split_is_marked_wherever_it_goes(
+    name: str, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has counts, a checksum and a run_id of its own; every row and the results table say so."""
+    if not is_rebuilt(data_dir / DATASETS[name]["folder"]):
+        pytest.skip(f"no rebuilt {name} in {data_dir}")
+    words = [f"dataset={name}", "model=distmult", "model.dim=2", "lr=0.1", "optimizer=sgd"]
+    words += ["model.objective=negative_sampling"]  # whose training loss is quickly had
+    here = [f"data_dir={data_dir}", f"results_dir={tmp_path}"]
+    run = load([*words, *here])
+    assert run.rebuilt_split
+    monkeypatch.setattr(sources, "EMBEDDED", tmp_path)
+    monkeypatch.delenv("ASWA_DATA_DIR", raising=False)
+    assert not load(words).rebuilt_split
+    assert load(words).run_id != run.run_id
+    task = LinkPrediction(run, torch.device("cpu"))
+    assert task.n_entities == DATASETS[name]["rebuilt"]["entities"]
+    trajectory = Trajectory(run, task)  # not trained: what is of interest are its rows
+    record = run_record(run, task, trajectory)
+    assert {row["dataset_split"] for row in record["rows"]} == {"rebuilt"}
+    write_record(run.folder / "result.json", {**record, "seconds": {"total": 0.0}})
+    (read,), problems = read_runs(tmp_path)
+    assert not problems
+    assert read.dataset == f"{name} (split: rebuilt)"
 
 
 @pytest.mark.parametrize("name", ["umls", "kinship"])
@@ -135,7 +174,7 @@ def test_a_file_may_be_written_in_several_ways(tmp_path: Path, way: str) -> None
 
 def test_line_breaks_of_other_scripts_are_part_of_a_name(tmp_path: Path) -> None:
     """Only a newline ends a line: U+2028, U+0085 and a form feed occur in names of real graphs."""
-    odd = [("a\u2028b", "r\x85s", "c\x0cd")]
+    odd = [("a\u2028b", "r\x85s", "c\x0cd"), ("a", "in", "b"), ("a", "borders on", "b")]
     write_graph(tmp_path)
     write(tmp_path, "train", text(odd))
     assert names_of(read_graph(tmp_path), "train") == odd
@@ -192,6 +231,104 @@ def test_a_changed_file_is_not_the_published_one(tmp_path: Path) -> None:
     write(tmp_path, "test", lzma.compress(b"".join([second, first, *others])), ".txt.xz")
     with pytest.raises(ValueError, match=r"test\.txt\.xz: not the published file.*conf/dataset"):
         read_graph(tmp_path, sha256)
+
+
+names = st.text(st.characters(exclude_characters="\t\n\r", codec="utf-8"), min_size=1, max_size=3)
+
+
+@given(
+    st.lists(st.tuples(names, names, names), min_size=1, max_size=20),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["", "\n", "\r\n\n"]),
+    st.booleans(),
+)
+def test_the_fast_parser_is_the_slow_one(
+    triples: list[Triple], end: str, last: str, mark: bool
+) -> None:
+    """Quotes, NULs, other scripts and whatever else may be in a name."""
+    lines = ["\t".join(triple) for triple in triples]
+    content = b"\xef\xbb\xbf" * mark + (end.join(lines) + last).encode()
+    fast = triples_file._parse_plain(content)
+    slow = triples_file._parse_lines(content, Path("train.txt"))
+    assert slow.to_pylist() == [
+        dict(zip(("head", "relation", "tail"), t, strict=True)) for t in triples
+    ]
+    assert fast is not None
+    assert fast.to_pylist() == slow.to_pylist()
+
+
+def test_a_large_graph_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is found in the cache, memory-mapped and the same; changed files, or a damaged or
+    unwritable cache, are parsed anew."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_graph(tmp_path)
+    read_graph(tmp_path)
+    assert not (tmp_path / "cache").exists()  # too small to be worth it
+    monkeypatch.setattr(knowledge_graph, "CACHED_FROM", 0)
+    parsed: list[Path] = []
+
+    def parse(content: bytes, path: Path) -> object:
+        parsed.append(path)
+        return triples_file.parse(content, path)
+
+    monkeypatch.setattr(knowledge_graph, "parse", parse)
+    first = read_graph(tmp_path)
+    again = read_graph(tmp_path)
+    assert len(parsed) == 3
+    assert (again.entities, again.relations) == (first.entities, first.relations)
+    for split in SPLITS:
+        assert torch.equal(getattr(again, split), getattr(first, split))
+    (entry,) = (tmp_path / "cache" / "aswa" / "graphs").iterdir()
+    assert isinstance(graph_cache.load(entry.name).triples, np.memmap)
+
+    stored = bytearray((entry / "triples.npy").read_bytes())
+    stored[-4] ^= 1
+    (entry / "triples.npy").write_bytes(stored)
+    assert torch.equal(read_graph(tmp_path).test, first.test)
+    assert len(parsed) == 6
+    write(tmp_path, "test", text([("d", "in", "d")]))
+    assert not torch.equal(read_graph(tmp_path).test, first.test)
+    assert len(parsed) == 9
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/no")
+    read_graph(tmp_path)
+    assert len(parsed) == 12
+
+
+def test_a_changed_file_is_not_hidden_by_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checksum is asked for whether it was parsed or found."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(knowledge_graph, "CACHED_FROM", 0)
+    write_graph(tmp_path)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"valid\.txt: not the published file"):
+            read_graph(tmp_path, {"valid": "0" * 64})
+        read_graph(tmp_path)
+
+
+def test_a_relation_that_nothing_trains_is_named(tmp_path: Path) -> None:
+    """With the file and the line of its first use; its triples stay in."""
+    write_graph(tmp_path)
+    write(tmp_path, "test", b"d\tin\td\n\nd\tnever seen\td\n")
+    write(tmp_path, "valid", b"d\tin\td\n")
+    with pytest.warns(UserWarning, match=r"test\.txt, line 3: relation 'never seen'.*not.*train"):
+        graph = read_graph(tmp_path)
+    assert names_of(graph, "test") == [("d", "in", "d"), ("d", "never seen", "d")]
+
+
+def test_a_record_of_first_use_holds(tmp_path: Path) -> None:
+    """A file without a published checksum has to be the one that aswa-fetch recorded."""
+    write_graph(tmp_path / "graph")
+    write(tmp_path / "graph", "valid", text([("d", "in", "nl")]))
+    words = [f"data_dir={tmp_path}", "dataset.folder=graph", "lr=0.1"]
+    unknown = ("entities", "relations", "triples", "sha256")
+    words += [f"dataset.{key}=null" for key in unknown]
+    config = load(words)
+    LinkPrediction(config, torch.device("cpu"))
+    write_records(tmp_path / "graph", {"train": new_record("0" * 64, "http://127.0.0.1/train.txt")})
+    with pytest.raises(ValueError, match=r"train\.txt: not the published file"):
+        LinkPrediction(config, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("key", ["entities", "relations", "triples.valid"])

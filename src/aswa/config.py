@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aswa.config_checks import ConfigError as ConfigError
 from aswa.config_checks import check_group, convert, typed, unknown
 from aswa.config_files import conf_dir
+from aswa.data.sources import find_folder, is_rebuilt
 from aswa.registry import AVERAGERS, MODELS, TASKS
 from aswa.results.store import canonical_json
 
@@ -123,6 +124,11 @@ class RunConfig:
         return hashlib.sha256(canonical_json(_one_way(relevant)).encode()).hexdigest()[:12]
 
     @property
+    def rebuilt_split(self) -> bool:
+        """The train file is not the published one but stands in for it."""
+        return self.dataset.options.get("split") == "rebuilt"
+
+    @property
     def title(self) -> str:
         """`dataset model seed`, for people."""
         return f"{self.dataset.name} {self.model.name} {self.optimizer} seed {self.seed}"
@@ -167,6 +173,8 @@ def resolve(composed: DictConfig) -> RunConfig:
     plain.pop("experiment", None)
     for group in ("dataset", "model", "optimizer", "base_optimizer", "schedule", "tracker"):
         check_group(group, plain.get(group))
+    plain["dataset"].pop("sources", None)  # for aswa-fetch; a new mirror is no new setting
+    _note_rebuilt(plain["dataset"], plain.get("data_dir"))
     dataset = _open_group(DatasetConfig, plain, "dataset")
     model = _open_group(ModelConfig, plain, "model")
     _check_fit(dataset, model)
@@ -191,6 +199,22 @@ def resolve(composed: DictConfig) -> RunConfig:
     config = typed(RunConfig, fields, "")
     _check_values(config)
     return config
+
+
+def _note_rebuilt(dataset: dict[str, Any], data_dir: str | None) -> None:
+    """Where only a rebuilt train file is found, expect that one, and mark the run as of it."""
+    rebuilt = dataset.pop("rebuilt", None)
+    if rebuilt is None:
+        return
+    try:
+        folder = find_folder(dataset["folder"], data_dir)
+    except FileNotFoundError:
+        return
+    if is_rebuilt(folder):
+        dataset["split"] = "rebuilt"
+        dataset["entities"] = rebuilt["entities"]
+        dataset["triples"] |= {"train": rebuilt["train"]}
+        dataset["sha256"] |= {"train": rebuilt["sha256"]}
 
 
 def _one_way(value: Any) -> Any:
@@ -261,7 +285,7 @@ def _check_values(config: RunConfig) -> None:
     if not (0 < config.lr < math.inf):
         raise ConfigError(f"lr={config.lr}: must be above 0")
     choices = {
-        "precision": (config.precision, ("fp32", "bf16")),
+        "precision": (config.precision, ("fp32", "tf32", "bf16")),
         "device": (config.device.split(":")[0], ("auto", "cpu", "cuda")),
         "base_optimizer.name": (config.base_optimizer.name, ("adam", "sgd", "adagrad")),
         "schedule.name": (config.schedule.name, ("constant", "swa", "cosine")),

@@ -61,6 +61,11 @@ def _hydra_main(composed: DictConfig) -> None:
     config = resolve(composed)
     if composed.lr is None and (note := tuned_elsewhere(config)):
         _say(note)
+    if config.rebuilt_split:
+        _say(
+            f"{config.dataset.name}: only a rebuilt train file is there, not the published one; "
+            "every row is marked `split: rebuilt`"
+        )
     began = time.perf_counter()
     record = RunFolder(config.folder, report=lambda _: None).result()  # execute() will say it
     if record is None:

@@ -79,7 +79,7 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
     return Run(
         path=path,
         run_id=str(record["run_id"]),
-        dataset=str(record["dataset"]),
+        dataset=_dataset(record),
         model=str(record["model"]),
         seed=seed,
         rows=rows,
@@ -90,6 +90,13 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
         git=_mapping(record, "git"),
         device=str(record.get("device") or "unknown"),
     )
+
+
+def _dataset(record: dict[str, Any]) -> str:
+    """Its name; results on a rebuilt split are never those of the published dataset."""
+    dataset = _mapping(record, "config").get("dataset")
+    split = dataset.get("split") if isinstance(dataset, dict) else None
+    return f"{record['dataset']} (split: {split})" if split else str(record["dataset"])
 
 
 def _row(row: dict[str, Any], collapsed: bool) -> Row:

@@ -1,29 +1,29 @@
-"""Knowledge graphs as integer triples, read from train, valid and test files.
+"""Knowledge graphs as integer triples, indexed from their train, valid and test files.
 
-A file is `<split>.txt`, `.txt.gz` or `.txt.xz`: head TAB relation TAB tail, UTF-8, one triple a
-line. CRLF line ends, a byte-order mark and empty last lines are accepted; names may hold spaces.
-Duplicate triples are kept: training sees them once (labels are sets), ranking once each.
+Duplicate triples are kept: training sees them once (labels are sets), ranking once each. Entities
+that only occur in valid or test are candidates in every ranking. A relation that does is kept as
+well, and said aloud: nothing trains it.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import lzma
-import zlib
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-SPLITS = ("train", "valid", "test")
-_OPENERS: dict[str, Callable[[Path], bytes]] = {
-    ".txt": Path.read_bytes,
-    ".txt.gz": lambda path: gzip.decompress(path.read_bytes()),
-    ".txt.xz": lambda path: lzma.decompress(path.read_bytes()),
-}
+from aswa.data import graph_cache
+from aswa.data.sources import SPLITS
+from aswa.data.triples_file import TriplesFile, line_of, open_split, parse
+
+CACHED_FROM = 2**20  # bytes of files; smaller graphs are parsed faster than they are found
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,12 @@ class TailIndex:
 
     def __init__(self, triples: Tensor, n_relations: int) -> None:
         self.n_relations = n_relations
-        h, r, t = torch.unique(triples, dim=0).unbind(1)  # sorted by h, r, t
-        keys, counts = torch.unique_consecutive(h * n_relations + r, return_counts=True)
+        h, r, t = triples.unbind(1)
+        n_entities = int(torch.stack([h, t]).max()) + 1
+        # Sorting one number a triple is much faster than sorting rows; int64 holds them.
+        distinct = torch.unique((h * n_relations + r) * n_entities + t)
+        pairs, t = distinct // n_entities, distinct % n_entities
+        keys, counts = torch.unique_consecutive(pairs, return_counts=True)
         self._keys = keys
         self.h = keys // n_relations
         self.r = keys % n_relations
@@ -116,61 +120,87 @@ class TailIndex:
 
 
 def read_graph(folder: Path, sha256: Mapping[str, str | None] | None = None) -> KnowledgeGraph:
-    """Read `train`, `valid` and `test` of a folder.
+    """Read and index `train`, `valid` and `test` of a folder, see `triples_file` for their form.
+
+    A large graph is parsed once and then found in the user's cache, as long as the files are the
+    same bytes.
 
     Args:
-        folder: holds `<split>.txt`, `.txt.gz` or `.txt.xz`.
+        folder: holds `<split>.txt`, `.txt.gz` or `.txt.xz`; the train split may be rebuilt.
         sha256: checksum of each split's uncompressed bytes; None where it is not known.
 
     Raises:
         FileNotFoundError: a split is missing; says which names were tried.
         ValueError: a line is not a triple, a file is empty, or not the published one; says where.
     """
-    names = {
-        split: _read_triples(_find(folder, split), (sha256 or {}).get(split)) for split in SPLITS
-    }
-    everything = [triple for triples in names.values() for triple in triples]
-    entities = sorted({name for h, _, t in everything for name in (h, t)})
-    relations = sorted({r for _, r, _ in everything})
-    entity_id = {name: i for i, name in enumerate(entities)}
-    relation_id = {name: i for i, name in enumerate(relations)}
-    ids = {
-        split: torch.tensor([(entity_id[h], relation_id[r], entity_id[t]) for h, r, t in triples])
-        for split, triples in names.items()
-    }
-    return KnowledgeGraph(tuple(entities), tuple(relations), **ids)
+    files = {split: open_split(folder, split) for split in SPLITS}
+    large = sum(len(file.stored) for file in files.values()) >= CACHED_FROM
+    key = graph_cache.key({split: file.path.name + file.sha256 for split, file in files.items()})
+    entry = graph_cache.load(key) if large else None
+    if entry is None:
+        entry = _index(files, sha256 or {})
+        if large:
+            graph_cache.save(key, entry)
+    for split, file in files.items():
+        _check_sha256(file, entry.sha256[split], (sha256 or {}).get(split))
+    triples = torch.from_numpy(entry.triples.astype(np.int64)).split(list(entry.sizes.values()))
+    graph = KnowledgeGraph(tuple(entry.entities), tuple(entry.relations), *triples)
+    _warn_untrained(graph, files)
+    return graph
 
 
-def _find(folder: Path, split: str) -> Path:
-    for ending in _OPENERS:
-        path = folder / f"{split}{ending}"
-        if path.is_file():
-            return path
-    tried = ", ".join(f"{split}{ending}" for ending in _OPENERS)
-    raise FileNotFoundError(f"{folder}: no {split} split (looked for {tried})")
+def _index(files: Mapping[str, TriplesFile], sha256: Mapping[str, str | None]) -> graph_cache.Entry:
+    """Parse the files; ids are the sorted order of the names over all of them."""
+    tables, found = [], {}
+    for split, file in files.items():
+        content = file.content()
+        found[split] = hashlib.sha256(content).hexdigest()
+        _check_sha256(file, found[split], sha256.get(split))
+        tables.append(parse(content, file.path))
+    entities = _sorted_names([table[column] for table in tables for column in ("head", "tail")])
+    relations = _sorted_names([table["relation"] for table in tables])
+    triples = np.concatenate(
+        [
+            np.stack([_ids(table[c], names) for c, names in columns], 1)
+            for table in tables
+            for columns in [(("head", entities), ("relation", relations), ("tail", entities))]
+        ]
+    )
+    sizes = {split: len(table) for split, table in zip(files, tables, strict=True)}
+    return graph_cache.Entry(entities.to_pylist(), relations.to_pylist(), triples, sizes, found)
 
 
-def _read_triples(path: Path, sha256: str | None) -> list[tuple[str, str, str]]:
-    try:
-        content = _OPENERS[path.name[path.name.index(".txt") :]](path)
-        if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-            raise ValueError(
-                f"{path}: not the published file, its sha256 is not {sha256[:12]}...; get it "
-                "again, or describe your own version in a file of its own under conf/dataset/"
+def _sorted_names(columns: list[pa.ChunkedArray]) -> pa.Array:
+    """Distinct names of dictionary-encoded columns, in the order of their code points."""
+    names = pc.unique(pa.concat_arrays([column.chunk(0).dictionary for column in columns]))
+    return names.take(pc.sort_indices(names))
+
+
+def _ids(column: pa.ChunkedArray, names: pa.Array) -> np.ndarray:
+    """Positions in `names`, int32 [n]."""
+    encoded = column.chunk(0)
+    positions = pc.index_in(encoded.dictionary, names).to_numpy(zero_copy_only=False)
+    return positions.astype(np.int32)[encoded.indices.to_numpy()]
+
+
+def _check_sha256(file: TriplesFile, found: str, expected: str | None) -> None:
+    if expected and found != expected:
+        raise ValueError(
+            f"{file.path}: not the published file, its sha256 is not {expected[:12]}...; get it "
+            "again, or describe your own version in a file of its own under conf/dataset/"
+        )
+
+
+def _warn_untrained(graph: KnowledgeGraph, files: Mapping[str, TriplesFile]) -> None:
+    """Name the first place of a relation that does not occur in train."""
+    seen = torch.zeros(len(graph.relations), dtype=torch.bool)
+    seen[graph.train[:, 1]] = True
+    for split in SPLITS[1:]:
+        r = getattr(graph, split)[:, 1]
+        if not seen[r].all():
+            name, file = graph.relations[int(r[~seen[r]][0])], files[split]
+            warnings.warn(
+                f"{file.path}, line {line_of(file.content(), name)}: relation {name!r} does not "
+                "occur in train; its embedding stays as it was initialised",
+                stacklevel=3,
             )
-        text = content.decode("utf-8-sig")
-    except (UnicodeDecodeError, EOFError, lzma.LZMAError, zlib.error, OSError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); get the file again") from None
-    triples = []
-    for number, line in enumerate(text.split("\n"), 1):
-        fields = line.rstrip("\r").split("\t")
-        if len(fields) == 3 and all(fields):
-            triples.append((fields[0], fields[1], fields[2]))
-        elif line.strip():
-            raise ValueError(
-                f"{path}, line {number}: expected head TAB relation TAB tail, "
-                f"found {len(fields)} field(s): {line.rstrip()[:80]!r}"
-            )
-    if not triples:
-        raise ValueError(f"{path}: the file is empty")
-    return triples

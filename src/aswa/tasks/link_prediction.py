@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from aswa.config import ConfigError, RunConfig
-from aswa.data.knowledge_graph import SPLITS, KnowledgeGraph, TailIndex, read_graph
-from aswa.data.sources import find_folder
+from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
+from aswa.data.published import read_records
+from aswa.data.sources import SPLITS, find_folder
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
@@ -35,15 +37,12 @@ class LinkPrediction:
         self._config = config
         self._options = dict(config.model.options)
         folder = find_folder(config.dataset.folder, config.data_dir)
-        graph = read_graph(folder, config.dataset.options.get("sha256"))
+        graph = read_graph(folder, _checksums(config, folder))
         _check_counts(graph, config)
         self.graph = graph.with_reciprocals()
         self.n_entities, self.n_relations = len(self.graph.entities), len(self.graph.relations)
         self._valid = self._ranking("valid", self.graph.train, self.graph.valid)
-        # A constant scorer ties with every candidate.
-        self.chance = mean_reciprocal_rank(
-            self._valid.ranks(lambda h, r: torch.zeros(len(h), self.n_entities, device=device))
-        )
+        self.chance = self._valid.chance()
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
         options = {k: v for k, v in self._options.items() if k not in TRAINING_OPTIONS}
@@ -65,7 +64,7 @@ class LinkPrediction:
 
     def score(self, model: nn.Module) -> float:
         model.eval()
-        return mean_reciprocal_rank(self._valid.ranks(_bilinear(model).score_all))
+        return mean_reciprocal_rank(self._valid.ranks_of(_bilinear(model)))
 
     def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
         """`mrr`, `hits@k`, each also `_head` and `_tail`; on train the loss without dropout."""
@@ -73,7 +72,7 @@ class LinkPrediction:
         if split == "train":
             return {"loss": self._train_loss(model)}
         ranking = self._valid if split == "valid" else self._test
-        ranks = ranking.ranks(_bilinear(model).score_all)
+        ranks = ranking.ranks_of(_bilinear(model))
         tail, head = ranks.chunk(2)  # triples, then their reciprocals
         return {**rank_metrics(ranks), **rank_metrics(head, "_head"), **rank_metrics(tail, "_tail")}
 
@@ -119,6 +118,13 @@ class LinkPrediction:
         rows = self._config.batch_size * (2 + self._options["negatives"])
         sampling = self._options["objective"] == "negative_sampling"
         return sampling and lazy and 5 * rows < self.n_entities
+
+
+def _checksums(config: RunConfig, folder: Path) -> dict[str, str | None]:
+    """The published ones, and where there is none what aswa-fetch recorded on first use."""
+    published = dict(config.dataset.options.get("sha256") or {})
+    recorded = {split: record["sha256"] for split, record in read_records(folder).items()}
+    return {split: published.get(split) or recorded.get(split) for split in SPLITS}
 
 
 def _bilinear(model: nn.Module) -> BilinearModel:

@@ -10,31 +10,46 @@ a candidate it is never in front.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from aswa.data.knowledge_graph import TailIndex
+from aswa.models.kge.bilinear import BilinearModel
 
 TOLERANCE = 1e-6  # times max(1, |score|): a few units in the last place of fp32 sums
-TILE = 2**22  # scores computed by one matrix product: a constant, see `FilteredRanking`
+TILE = 6 * 2**20  # scores held at a time: a constant, see `FilteredRanking`
+BLOCK = 2048  # entities scored by one matrix product on a CPU, so that its output stays in cache
 
 ScoreAll = Callable[[Tensor, Tensor], Tensor]
+
+
+class _Tile(NamedTuple):
+    """Some queries and the triples that ask them; positions are in the tile's flat scores."""
+
+    h: Tensor
+    r: Tensor
+    filtered: Tensor  # positions of known tails
+    row: Tensor  # query of each triple: 0 … Q − 1, then those of further triples of these queries
+    target: Tensor  # positions
+    last: Tensor  # the rank of the last candidate: all but those left out
+    where: Tensor  # place of each triple in the result
 
 
 class FilteredRanking:
     """Ranks of the tails of `triples`, built once and applied to any number of models.
 
-    Each distinct (h, r) is scored once. Queries are scored in tiles whose shape depends on the
-    graph alone: matrix products of another shape may round differently, so this is what makes
-    ranks independent of the memory budget, to the last one. The budget divides the comparisons.
+    Each distinct (h, r) is scored once. Queries are scored in tiles, and entities in blocks, whose
+    shapes depend on the graph alone: matrix products of another shape may round differently, so
+    this is what makes ranks independent of the memory budget, to the last one. A tile takes 24 MiB
+    whatever the graph (one row of scores at least); the budget divides the comparisons.
 
     Args:
         triples: int64 [n, 3]; to rank heads as well, give the reciprocals too.
         known: every triple that is right, `triples` among them.
         n_entities: candidates.
-        memory_budget: bytes that scores and comparisons may take at a time; at least one row of
-            comparisons is made whatever it says.
+        memory_budget: bytes that scores and comparisons may take at a time, from 32 MiB.
     """
 
     def __init__(
@@ -44,69 +59,110 @@ class FilteredRanking:
         n_entities: int,
         memory_budget: int = 256 * 2**20,
     ) -> None:
-        device = triples.device
+        self.n_triples, self.n_entities, self.device = len(triples), n_entities, triples.device
+        self.width = n_entities if self.device.type == "cuda" else min(BLOCK, n_entities)
+        self._chunk = max(1, (memory_budget - 4 * TILE) // (8 * self.width))
         keys = triples[:, 0] * known.n_relations + triples[:, 1]
         distinct, query_of = torch.unique(keys, return_inverse=True)
-        self.n_triples, self.n_entities, self.device = len(triples), n_entities, device
-        h, r = distinct // known.n_relations, distinct % known.n_relations
-        tile = max(1, TILE // n_entities)
-        self._chunk = max(1, (memory_budget - 4 * tile * n_entities) // (8 * n_entities))
-        # Triples in the order of their queries, so that a tile's triples are a slice.
+        # Triples in the order of their queries, so that those of a tile are a slice.
         order = torch.argsort(query_of, stable=True)
-        query_of, target = query_of[order], triples[order, 2]
-        pairs = known.find(h, r)
-        self._tiles = []
-        for first in range(0, len(distinct), tile):
-            queries = slice(first, first + tile)
-            row, column = known.rows(pairs[queries])
-            of_tile = (query_of >= first) & (query_of < first + tile)
-            local = query_of[of_tile] - first
-            self._tiles.append(
-                (
-                    h[queries],
-                    r[queries],
-                    row * n_entities + column,  # filtered positions in the tile
-                    local,
-                    local * n_entities + target[of_tile],  # positions of the targets
-                    order[of_tile],
-                    # the rank of the last candidate: all but those left out
-                    (n_entities + 1 - torch.bincount(row, minlength=len(h[queries])))[local],
-                )
+        query_of, tails = query_of[order], triples[order, 2]
+        pairs = known.find(distinct // known.n_relations, distinct % known.n_relations)
+        size = max(1, TILE // n_entities)
+        starts = torch.arange(0, len(distinct) + size, size, device=self.device)
+        cuts = torch.searchsorted(query_of, starts).tolist()
+        self._tiles = [
+            self._tile(known, of_tile, query_of[a:b] - size * i, tails[a:b], order[a:b])
+            for i, (of_tile, a, b) in enumerate(
+                zip(pairs.split(size), cuts, cuts[1:], strict=False)
             )
+        ]
 
-    @torch.no_grad()
+    def _tile(
+        self, known: TailIndex, pairs: Tensor, row: Tensor, tail: Tensor, where: Tensor
+    ) -> _Tile:
+        """Tile of the queries `pairs`; the triples come in the order of their rows."""
+        further = torch.zeros_like(row, dtype=torch.bool)
+        further[1:] = row[1:] == row[:-1]
+        order = torch.argsort(further.byte(), stable=True)
+        row, tail, where = row[order], tail[order], where[order]
+        of, column = known.rows(pairs)
+        left = self.n_entities + 1 - torch.bincount(of, minlength=len(pairs))
+        return _Tile(
+            known.h[pairs],
+            known.r[pairs],
+            self._position(of, column, len(pairs)),
+            row,
+            self._position(row, tail, len(pairs)),
+            left[row],
+            where,
+        )
+
+    def _position(self, row: Tensor, column: Tensor, n_rows: int) -> Tensor:
+        """Places of scores in blocks [n_rows, width] laid one after the other."""
+        begin = column // self.width * self.width
+        width = (self.n_entities - begin).clamp_(max=self.width)
+        return begin * n_rows + row * width + column - begin
+
+    def chance(self) -> float:
+        """Mean reciprocal rank of a constant scorer, which ties with every candidate."""
+        return mean_reciprocal_rank(torch.cat([(1 + t.last.double()) / 2 for t in self._tiles]))
+
+    def ranks_of(self, model: BilinearModel) -> Tensor:
+        """`ranks(model.score_all)`, faster."""
+        return self._ranks(lambda h, r: model.score_blocks(h, r, self.width))
+
     def ranks(self, score_all: ScoreAll) -> Tensor:
         """Ranks, float64 [n], in the order of the triples; from 1, halves where there are ties.
 
         Args:
-            score_all: (h [B], r [B]) → scores [B, n_entities], a new tensor, which is overwritten.
+            score_all: (h [B], r [B]) → scores [B, n_entities].
         """
+
+        def score_blocks(h: Tensor, r: Tensor) -> Tensor:
+            return torch.cat([block.flatten() for block in score_all(h, r).split(self.width, 1)])
+
+        return self._ranks(score_blocks)
+
+    @torch.no_grad()
+    def _ranks(self, score_blocks: ScoreAll) -> Tensor:
         ranks = torch.empty(self.n_triples, dtype=torch.float64, device=self.device)
-        for h, r, filtered, local, targets, where, last in self._tiles:
-            scores = score_all(h, r).float().contiguous()
-            flat = scores.view(-1)
-            target = flat[targets].unsqueeze(1)
-            flat[filtered] = torch.nan  # NaN compares false: out of the ranking
-            for rows, t, place in zip(
-                local.split(self._chunk), target.split(self._chunk), where.split(self._chunk),
-                strict=True,
-            ):  # fmt: skip
-                ranks[place] = _mean_rank(scores, rows, t)
-            ranks[where] = torch.where(target.squeeze(1).isnan(), last.double(), ranks[where])
+        for tile in self._tiles:
+            scores = score_blocks(tile.h, tile.r).float()
+            target = scores[tile.target].unsqueeze(1)
+            scores[tile.filtered] = torch.nan  # NaN compares false: out of the ranking
+            ranks[tile.where] = torch.where(
+                target.isnan().squeeze(1),
+                tile.last.double(),
+                1 + self._candidates_above(scores, tile, target).double() / 2,
+            )
         return ranks
 
+    def _candidates_above(self, scores: Tensor, tile: _Tile, target: Tensor) -> Tensor:
+        """Candidates above the target plus candidates not below it, [K], for targets [K, 1].
 
-def _mean_rank(scores: Tensor, rows: Tensor, target: Tensor) -> Tensor:
-    """Mean of optimistic and pessimistic rank of `target` [K, 1] among `scores[rows]` [K, E]."""
-    candidates = scores.index_select(0, rows)
-    margin = TOLERANCE * target.abs().clamp(min=1)
-    margin = torch.where(margin.isinf(), 0, margin)
-    # 0.0 and 1.0 in place of booleans, summed by a matrix product: exact, and four times faster
-    # on a CPU. A row's count must stay below 2**24, where fp32 stops counting.
-    ones, is_it = candidates.new_ones(candidates.shape[1]), torch.empty_like(candidates)
-    greater = torch.gt(candidates, target + margin, out=is_it) @ ones
-    greater_or_equal = torch.ge(candidates, target - margin, out=is_it) @ ones
-    return 1 + (greater.double() + greater_or_equal.double()) / 2
+        Counts are whole numbers in fp32, exact below 2**24.
+        """
+        n_queries, count = len(tile.h), target.new_zeros(len(target))
+        margin = TOLERANCE * target.abs().clamp(min=1)
+        margin = torch.where(margin.isinf(), 0, margin)
+        high, low = target + margin, target - margin
+        starts = range(n_queries, len(target), self._chunk)
+        further = [slice(a, min(a + self._chunk, len(target))) for a in starts]
+        rows = max([n_queries, *(part.stop - part.start for part in further)])
+        scratch = scores.new_empty(rows * self.width)
+        for flat in scores.split(n_queries * self.width):
+            block = flat.view(n_queries, -1)
+            for part in (slice(n_queries), *further):
+                # The first triples of all queries need no copy.
+                candidates = block.index_select(0, tile.row[part]) if part.start else block
+                # 0.0 and 1.0 in place of booleans, summed by a matrix product: exact, and four
+                # times faster on a CPU.
+                is_it = scratch[: candidates.numel()].view_as(candidates)
+                ones = is_it.new_ones(is_it.shape[1])
+                count[part] += torch.gt(candidates, high[part], out=is_it) @ ones
+                count[part] += torch.ge(candidates, low[part], out=is_it) @ ones
+        return count
 
 
 HITS = (1, 3, 10)

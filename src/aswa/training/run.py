@@ -91,7 +91,7 @@ def _compute(
             folder.write_status("running", checkpoint=entry, epochs=config.epochs)
             remove_checkpoints(folder.path, keep=entry["file"])
             saved = time.perf_counter()
-    record = _record(config, task, trajectory)
+    record = run_record(config, task, trajectory)
     record["seconds"]["total"] = earlier + time.perf_counter() - start
     if config.save_weights:
         _save_weights(folder.path, trajectory)
@@ -154,7 +154,7 @@ def _resume(
     return trajectory, float(state["total"])
 
 
-def _record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[str, Any]:
+def run_record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[str, Any]:
     """Evaluate what every method kept, on the test split for the only time, and write it down."""
     rows: list[dict[str, Any]] = []
     with trajectory.watch.measure("evaluate"):
@@ -170,6 +170,8 @@ def _record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[str, 
     collapsed = max(valid + seen) < COLLAPSED * task.chance
     if collapsed:
         rows = [{**row, "collapsed": True} for row in rows]
+    if config.rebuilt_split:
+        rows = [{**row, "dataset_split": "rebuilt"} for row in rows]
     return {
         "schema": SCHEMA,
         "run_id": config.run_id,

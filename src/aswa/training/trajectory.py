@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ class Trajectory:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         before = {name: _counters(averager) for name, averager in self.averagers.items()}
-        with self.watch.measure("train"):
+        with self.watch.measure("train"), _tf32(self.config.precision == "tf32"):
             loss = self._train()
         if not math.isfinite(loss):
             raise Diverged(
@@ -180,9 +181,9 @@ class Trajectory:
             torch.cuda.manual_seed(seed)
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.config.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.task.device.type, torch.bfloat16)
+        if self.config.precision == "bf16":
+            return torch.autocast(self.task.device.type, torch.bfloat16)
+        return contextlib.nullcontext()
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, as plain numbers and tensors, which `weights_only=True` loads."""
@@ -211,3 +212,14 @@ class Trajectory:
 def _counters(averager: Averager) -> tuple[int, Any]:
     """What changes when the weights of an averager do."""
     return averager.n_averaged, getattr(averager, "best_score", None)
+
+
+@contextlib.contextmanager
+def _tf32(on: bool) -> Iterator[None]:
+    """fp32 matrix products by TF32 units, where a GPU has them; scores that decide stay fp32."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if on else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,90 @@
+"""Indexed graphs on disk, so that large text files are parsed once.
+
+An entry is a folder named by a checksum of what it was made from. It holds the triples as int32,
+memory-mapped when read, so that runs side by side share one copy, and the names. An entry that is
+damaged counts as missing. The whole folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aswa.data.sources import user_cache
+
+FORMAT = 1  # of an entry; a change of it, or of how ids are given, makes all entries new
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An indexed graph.
+
+    Attributes:
+        entities, relations: names; an id is a position.
+        triples: int32 [n, 3], all splits one after the other, read-only.
+        sizes: triples of each split, in order.
+        sha256: of the uncompressed file of each split.
+    """
+
+    entities: list[str]
+    relations: list[str]
+    triples: np.ndarray
+    sizes: dict[str, int]
+    sha256: dict[str, str]
+
+
+def key(stored: dict[str, str]) -> str:
+    """The name of an entry, from the checksum of each split's file as stored."""
+    return hashlib.sha256(json.dumps([FORMAT, stored]).encode()).hexdigest()[:32]
+
+
+def load(name: str) -> Entry | None:
+    """The entry of that name; None if there is none that is whole."""
+    folder = user_cache() / "graphs" / name
+    try:
+        header = json.loads((folder / "graph.json").read_bytes())
+        triples = np.load(folder / "triples.npy", mmap_mode="r", allow_pickle=False)
+        check = header.pop("check")
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    if _check(header, triples) != check:
+        return None
+    return Entry(triples=triples, **header)
+
+
+def save(name: str, entry: Entry) -> None:
+    """Write an entry; nothing is written where the folder cannot be."""
+    header: dict[str, object] = {
+        "entities": entry.entities,
+        "relations": entry.relations,
+        "sizes": entry.sizes,
+        "sha256": entry.sha256,
+    }
+    final = user_cache() / "graphs" / name
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=final.parent))
+    except OSError:
+        return
+    try:
+        np.save(partial / "triples.npy", entry.triples)
+        check = {"check": _check(header, entry.triples)}
+        (partial / "graph.json").write_text(json.dumps(header | check))
+        if final.exists():  # damaged, or another process was quicker
+            shutil.rmtree(final, ignore_errors=True)
+        os.replace(partial, final)
+    except OSError:  # a full disk: the next run parses again
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check(header: dict[str, object], triples: np.ndarray) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(triples).data)
+    return digest.hexdigest()
