@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint bench peers search-lr clean
+.PHONY: help setup reproduce test lint bench bench-large peers search-lr clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -37,6 +37,11 @@ bench: setup peers  ## speed and parity, side by side with dicee and PyKEEN (hou
 	$(BIN)/python benchmarks/score_parity.py
 	$(BIN)/python benchmarks/link_prediction_speed.py
 	$(BIN)/python benchmarks/link_prediction_quality.py
+
+bench-large: setup peers  ## the same on WN18RR and FB15k-237, and how cost grows (hours; aswa-fetch first)
+	$(BIN)/python benchmarks/large_ranking.py
+	$(BIN)/python benchmarks/large_training.py
+	$(BIN)/python benchmarks/scaling.py
 
 peers: .peers/.installed  ## make .peers, the venv of the libraries that bench compares with
 

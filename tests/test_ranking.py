@@ -223,12 +223,12 @@ def test_memory_stays_within_the_budget() -> None:
     index = TailIndex(triples, 1)
     scores = torch.randn(20, n_entities, generator=torch.Generator().manual_seed(0))
     largest = {}
-    for budget in (32 * MiB, 1024 * MiB):
+    for budget in (64 * MiB, 1024 * MiB):
         ours = FilteredRanking(triples, index, n_entities, budget)
         with LargestTensor() as seen:
             ours.ranks(lambda h, r: scores[h])
         largest[budget] = seen.bytes
-    assert largest[32 * MiB] <= 16 * MiB  # scores and comparisons are there at a time
+    assert largest[64 * MiB] <= 16 * MiB  # scores and comparisons are there at a time
     assert largest[1024 * MiB] == (len(triples) - 20) * n_entities * 4  # the first need no copy
 
 

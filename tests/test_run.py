@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from aswa.config import RunConfig, load
+from aswa.config import ConfigError, RunConfig, load
 from aswa.tasks.link_prediction import LinkPrediction
 from aswa.training.run import execute
 from aswa.training.trajectory import Diverged, Trajectory
@@ -210,6 +210,12 @@ def test_bf16_trains_and_is_judged_in_fp32(all_five: dict[str, Any], tmp_path: P
     assert task._valid.ranks(model.score_all).dtype == torch.float64
     difference = mrr_of(record) - mrr_of(all_five)
     assert 0 < abs(difference) < 0.1
+
+
+def test_tf32_without_a_gpu_is_refused(tmp_path: Path) -> None:
+    """Rather than recorded and not done."""
+    with pytest.raises(ConfigError, match="precision=tf32: only GPUs"):
+        execute(config(tmp_path, "precision=tf32"))
 
 
 def test_saved_weights_are_the_ones_in_the_table(tmp_path: Path) -> None:

@@ -252,8 +252,8 @@ def _check_fit(dataset: DatasetConfig, model: ModelConfig) -> None:
 
 def tuned_elsewhere(config: RunConfig) -> str:
     """A warning, if the learning rate of the dataset's table was searched at another budget."""
-    here = {"dim": config.model.options.get("dim"), "epochs": config.epochs}
-    searched = config.dataset.options.get("tuned_at") or here
+    searched = config.dataset.options.get("tuned_at") or {}
+    here = {key: _setting(config, key) for key in searched}
     if searched == here:
         return ""
     words = {key: ", ".join(f"{k}={v}" for k, v in at.items())
@@ -262,6 +262,10 @@ def tuned_elsewhere(config: RunConfig) -> str:
         f"lr={config.lr:g} was searched at {words['searched']}, and this run has {words['here']}: "
         "give lr=... if the result matters"
     )
+
+
+def _setting(config: RunConfig, key: str) -> Any:
+    return config.model.options.get(key) if key == "dim" else getattr(config, key)
 
 
 def _tuned_lr(dataset: DatasetConfig, model: ModelConfig) -> float:
@@ -278,7 +282,7 @@ def _check_values(config: RunConfig) -> None:
     if config.base_optimizer.weight_decay < 0 or not 0 <= config.base_optimizer.momentum < 1:
         raise ConfigError("base_optimizer: needs weight_decay >= 0 and 0 <= momentum < 1")
     _check_ranges(config)
-    at_least = {"seed": 0, "epochs": 1, "batch_size": 1, "threads": 1, "memory_budget": 32}
+    at_least = {"seed": 0, "epochs": 1, "batch_size": 1, "threads": 1, "memory_budget": 64}
     for key, least in at_least.items():
         if getattr(config, key) < least:
             raise ConfigError(f"{key}={getattr(config, key)}: must be at least {least}")

@@ -49,24 +49,19 @@ def load(name: str) -> Entry | None:
     """The entry of that name; None if there is none that is whole."""
     folder = user_cache() / "graphs" / name
     try:
-        header = json.loads((folder / "graph.json").read_bytes())
+        header = (folder / "graph.json").read_bytes()
         triples = np.load(folder / "triples.npy", mmap_mode="r", allow_pickle=False)
-        check = header.pop("check")
-    except (OSError, ValueError, KeyError, AttributeError):
-        return None
-    if _check(header, triples) != check:
-        return None
-    return Entry(triples=triples, **header)
+        if (folder / "sha256").read_text() == _sha256(header, triples):
+            return Entry(triples=triples, **json.loads(header))
+    except (OSError, ValueError):
+        pass
+    return None
 
 
 def save(name: str, entry: Entry) -> None:
     """Write an entry; nothing is written where the folder cannot be."""
-    header: dict[str, object] = {
-        "entities": entry.entities,
-        "relations": entry.relations,
-        "sizes": entry.sizes,
-        "sha256": entry.sha256,
-    }
+    fields = {key: getattr(entry, key) for key in ("entities", "relations", "sizes", "sha256")}
+    header = json.dumps(fields).encode()
     final = user_cache() / "graphs" / name
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +70,8 @@ def save(name: str, entry: Entry) -> None:
         return
     try:
         np.save(partial / "triples.npy", entry.triples)
-        check = {"check": _check(header, entry.triples)}
-        (partial / "graph.json").write_text(json.dumps(header | check))
+        (partial / "graph.json").write_bytes(header)
+        (partial / "sha256").write_text(_sha256(header, entry.triples))
         if final.exists():  # damaged, or another process was quicker
             shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
@@ -84,7 +79,7 @@ def save(name: str, entry: Entry) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _check(header: dict[str, object], triples: np.ndarray) -> str:
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+def _sha256(header: bytes, triples: np.ndarray) -> str:
+    digest = hashlib.sha256(header)
     digest.update(np.ascontiguousarray(triples).data)
     return digest.hexdigest()

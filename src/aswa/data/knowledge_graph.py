@@ -154,7 +154,8 @@ def _index(files: Mapping[str, TriplesFile], sha256: Mapping[str, str | None]) -
     tables, found = [], {}
     for split, file in files.items():
         content = file.content()
-        found[split] = hashlib.sha256(content).hexdigest()
+        packed = content is not file.stored
+        found[split] = hashlib.sha256(content).hexdigest() if packed else file.sha256
         _check_sha256(file, found[split], sha256.get(split))
         tables.append(parse(content, file.path))
     entities = _sorted_names([table[column] for table in tables for column in ("head", "tail")])

@@ -39,15 +39,12 @@ class TriplesFile:
     Attributes:
         path: of the file.
         stored: its bytes.
+        sha256: of these.
     """
 
     path: Path
     stored: bytes
-
-    @property
-    def sha256(self) -> str:
-        """Of the stored bytes."""
-        return hashlib.sha256(self.stored).hexdigest()
+    sha256: str
 
     def content(self) -> bytes:
         """The uncompressed bytes.
@@ -75,9 +72,10 @@ def open_split(folder: Path, split: str) -> TriplesFile:
         tried = ", ".join(f"{split}{ending}" for ending in ENDINGS)
         raise FileNotFoundError(f"{folder}: no {split} split (looked for {tried})")
     try:
-        return TriplesFile(path, path.read_bytes())
+        stored = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error}); get the file again") from None
+    return TriplesFile(path, stored, hashlib.sha256(stored).hexdigest())
 
 
 def parse(content: bytes, path: Path) -> pa.Table:

@@ -19,8 +19,8 @@ from aswa.data.knowledge_graph import TailIndex
 from aswa.models.kge.bilinear import BilinearModel
 
 TOLERANCE = 1e-6  # times max(1, |score|): a few units in the last place of fp32 sums
-TILE = 6 * 2**20  # scores held at a time: a constant, see `FilteredRanking`
-BLOCK = 2048  # entities scored by one matrix product on a CPU, so that its output stays in cache
+TILE = 10 * 2**20  # scores held at a time: a constant, see `FilteredRanking`
+BLOCK = 2**20  # scores made by one matrix product on a CPU, which then are still in cache
 
 ScoreAll = Callable[[Tensor, Tensor], Tensor]
 
@@ -42,14 +42,14 @@ class FilteredRanking:
 
     Each distinct (h, r) is scored once. Queries are scored in tiles, and entities in blocks, whose
     shapes depend on the graph alone: matrix products of another shape may round differently, so
-    this is what makes ranks independent of the memory budget, to the last one. A tile takes 24 MiB
+    this is what makes ranks independent of the memory budget, to the last one. A tile takes 40 MiB
     whatever the graph (one row of scores at least); the budget divides the comparisons.
 
     Args:
         triples: int64 [n, 3]; to rank heads as well, give the reciprocals too.
         known: every triple that is right, `triples` among them.
         n_entities: candidates.
-        memory_budget: bytes that scores and comparisons may take at a time, from 32 MiB.
+        memory_budget: bytes that scores and comparisons may take at a time, from 64 MiB.
     """
 
     def __init__(
@@ -60,15 +60,16 @@ class FilteredRanking:
         memory_budget: int = 256 * 2**20,
     ) -> None:
         self.n_triples, self.n_entities, self.device = len(triples), n_entities, triples.device
-        self.width = n_entities if self.device.type == "cuda" else min(BLOCK, n_entities)
-        self._chunk = max(1, (memory_budget - 4 * TILE) // (8 * self.width))
         keys = triples[:, 0] * known.n_relations + triples[:, 1]
         distinct, query_of = torch.unique(keys, return_inverse=True)
         # Triples in the order of their queries, so that those of a tile are a slice.
         order = torch.argsort(query_of, stable=True)
         query_of, tails = query_of[order], triples[order, 2]
         pairs = known.find(distinct // known.n_relations, distinct % known.n_relations)
-        size = max(1, TILE // n_entities)
+        size = min(max(1, TILE // n_entities), len(distinct))
+        block = TILE if self.device.type == "cuda" else BLOCK
+        self.width = min(n_entities, max(1, block // size))
+        self._chunk = max(1, (memory_budget - 4 * TILE) // (8 * self.width))
         starts = torch.arange(0, len(distinct) + size, size, device=self.device)
         cuts = torch.searchsorted(query_of, starts).tolist()
         self._tiles = [
@@ -110,7 +111,11 @@ class FilteredRanking:
 
     def ranks_of(self, model: BilinearModel) -> Tensor:
         """`ranks(model.score_all)`, faster."""
-        return self._ranks(lambda h, r: model.score_blocks(h, r, self.width))
+
+        def write_blocks(h: Tensor, r: Tensor, out: Tensor) -> None:
+            model.score_blocks(h, r, self.width, out)
+
+        return self._ranks(write_blocks)
 
     def ranks(self, score_all: ScoreAll) -> Tensor:
         """Ranks, float64 [n], in the order of the triples; from 1, halves where there are ties.
@@ -119,29 +124,38 @@ class FilteredRanking:
             score_all: (h [B], r [B]) → scores [B, n_entities].
         """
 
-        def score_blocks(h: Tensor, r: Tensor) -> Tensor:
-            return torch.cat([block.flatten() for block in score_all(h, r).split(self.width, 1)])
+        def write_blocks(h: Tensor, r: Tensor, out: Tensor) -> None:
+            torch.cat([block.flatten() for block in score_all(h, r).split(self.width, 1)], out=out)
 
-        return self._ranks(score_blocks)
+        return self._ranks(write_blocks)
 
     @torch.no_grad()
-    def _ranks(self, score_blocks: ScoreAll) -> Tensor:
+    def _ranks(self, write_blocks: Callable[[Tensor, Tensor, Tensor], None]) -> Tensor:
         ranks = torch.empty(self.n_triples, dtype=torch.float64, device=self.device)
+        # One buffer for all tiles: new memory would cost as much time as the comparisons.
+        queries = max(len(tile.h) for tile in self._tiles)
+        further = max(len(tile.row) - len(tile.h) for tile in self._tiles)
+        buffer = torch.empty(queries * self.n_entities, device=self.device)
+        rows = max(queries, min(self._chunk, further))
+        spare = torch.empty(rows * self.width, device=self.device)
         for tile in self._tiles:
-            scores = score_blocks(tile.h, tile.r).float()
+            scores = buffer[: len(tile.h) * self.n_entities]
+            write_blocks(tile.h, tile.r, scores)
             target = scores[tile.target].unsqueeze(1)
             scores[tile.filtered] = torch.nan  # NaN compares false: out of the ranking
             ranks[tile.where] = torch.where(
                 target.isnan().squeeze(1),
                 tile.last.double(),
-                1 + self._candidates_above(scores, tile, target).double() / 2,
+                1 + self._candidates_above(scores, tile, target, spare).double() / 2,
             )
         return ranks
 
-    def _candidates_above(self, scores: Tensor, tile: _Tile, target: Tensor) -> Tensor:
+    def _candidates_above(
+        self, scores: Tensor, tile: _Tile, target: Tensor, spare: Tensor
+    ) -> Tensor:
         """Candidates above the target plus candidates not below it, [K], for targets [K, 1].
 
-        Counts are whole numbers in fp32, exact below 2**24.
+        Writes into `spare`. Counts are whole numbers in fp32, exact below 2**24.
         """
         n_queries, count = len(tile.h), target.new_zeros(len(target))
         margin = TOLERANCE * target.abs().clamp(min=1)
@@ -149,8 +163,6 @@ class FilteredRanking:
         high, low = target + margin, target - margin
         starts = range(n_queries, len(target), self._chunk)
         further = [slice(a, min(a + self._chunk, len(target))) for a in starts]
-        rows = max([n_queries, *(part.stop - part.start for part in further)])
-        scratch = scores.new_empty(rows * self.width)
         for flat in scores.split(n_queries * self.width):
             block = flat.view(n_queries, -1)
             for part in (slice(n_queries), *further):
@@ -158,7 +170,7 @@ class FilteredRanking:
                 candidates = block.index_select(0, tile.row[part]) if part.start else block
                 # 0.0 and 1.0 in place of booleans, summed by a matrix product: exact, and four
                 # times faster on a CPU.
-                is_it = scratch[: candidates.numel()].view_as(candidates)
+                is_it = spare[: candidates.numel()].view_as(candidates)
                 ones = is_it.new_ones(is_it.shape[1])
                 count[part] += torch.gt(candidates, high[part], out=is_it) @ ones
                 count[part] += torch.ge(candidates, low[part], out=is_it) @ ones

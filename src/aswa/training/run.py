@@ -73,6 +73,8 @@ def _compute(
     torch.set_num_threads(config.threads)
     start = time.perf_counter()
     device = pick_device(config.device)
+    if config.precision == "tf32" and device.type != "cuda":
+        raise ConfigError("precision=tf32: only GPUs have TF32 units; take fp32 or bf16 here")
     status = folder.status()
     checkpoint = status.get("checkpoint")
     folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)

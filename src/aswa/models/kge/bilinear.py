@@ -72,17 +72,15 @@ class BilinearModel(nn.Module):
         """Scores [B, n_entities] of (h, r, every entity), for ids h [B], r [B]."""
         return self.queries(h, r) @ self.entity.T
 
-    def score_blocks(self, h: Tensor, r: Tensor, width: int) -> Tensor:
-        """`score_all` as blocks [B, width] of entities, flat and one after the other [B · n].
+    def score_blocks(self, h: Tensor, r: Tensor, width: int, out: Tensor) -> None:
+        """`score_all` as blocks [B, width] of entities, one after the other in `out` [B · n].
 
         A matrix product whose output stays in a CPU's cache is twice as fast as one that does not.
         """
         queries = self.queries(h, r)
-        scores = queries.new_empty(len(h) * len(self.entity))
-        blocks = zip(self.entity.split(width), scores.split(len(h) * width), strict=True)
+        blocks = zip(self.entity.split(width), out.split(len(h) * width), strict=True)
         for entities, block in blocks:
             torch.mm(queries, entities.T, out=block.view(len(h), -1))
-        return scores
 
     def score(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """Scores [B] (or [B, K] with t [B, K]) of triples given by ids."""
