@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import subprocess
 import sys
@@ -60,6 +61,19 @@ def test_every_member_of_every_group_composes(group: str, member: str) -> None:
     else:
         chosen = getattr(config, group)
         assert getattr(chosen, "name", chosen) == member
+
+
+@pytest.mark.parametrize("path", sorted((conf_dir() / "experiment").glob("*.yaml")))
+def test_every_run_of_a_recipe_can_start(path: Path) -> None:
+    """All names and values of its sweep fit together; of seeds one is enough."""
+    sweep = yaml.safe_load(path.read_text())["hydra"]["sweeper"]["params"]
+    choices = [
+        [f"{key}={value}" for value in str(values).split(",")]
+        for key, values in sweep.items()
+        if not str(values).startswith("range")
+    ]
+    for words in itertools.product(*choices):
+        load(f"experiment={path.stem}", *words)
 
 
 @pytest.mark.parametrize("name", [*AVERAGERS, "all"])

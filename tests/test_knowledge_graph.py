@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from aswa.analysis.runs import read_runs
 from aswa.config import ConfigError, load
+from aswa.config_dataset import settle_files
 from aswa.config_files import conf_dir
 from aswa.data import graph_cache, knowledge_graph, sources, triples_file
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
@@ -108,6 +109,21 @@ def test_a_rebuilt_split_is_marked_wherever_it_goes(
     assert read.dataset == f"{name} (split: rebuilt)"
 
 
+def test_a_rebuilt_file_is_never_taken_unasked(tmp_path: Path) -> None:
+    """Only where the dataset's YAML declares it."""
+    write_graph(tmp_path / "umls")
+    (tmp_path / "umls" / "train.txt").rename(tmp_path / "umls" / "train.REBUILT.txt")
+    words = [f"data_dir={tmp_path}", "lr=0.1"]
+    with pytest.raises(FileNotFoundError, match=r"no train split.*train\.REBUILT\.txt.*rebuilt:"):
+        LinkPrediction(load(words), torch.device("cpu"))
+    declared = {"entities": 6, "train": 4, "sha256": None}
+    dataset = {"folder": "umls", "sha256": None, "rebuilt": declared}
+    settle_files(dataset, str(tmp_path))
+    assert dataset["split"] == "rebuilt"
+    assert dataset["triples"] == {"train": 4}
+    assert len(read_graph(tmp_path / "umls", rebuilt=True).train) == 4
+
+
 @pytest.mark.parametrize("name", ["umls", "kinship"])
 def test_embedded_graphs_are_the_published_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """They come with the package, and are found when nothing else is there."""
@@ -187,6 +203,12 @@ FAULTS: dict[str, tuple[str, bytes, str]] = {
     "an_empty_name": (".txt", b"a\tr\tb\r\na\t\tb\r\n", "train.txt, line 2: .*head TAB relation"),
     "empty": (".txt", b"", "train.txt: .*empty"),
     "blank": (".txt", b"\n \n", "train.txt: .*empty"),
+    "tabs_alone": (".txt", b"a\tr\tb\n\t\t\n", "train.txt, line 2: .*3 field"),
+    "not_utf8_after_a_mark": (
+        ".txt",
+        b"\xef\xbb\xbfa\tr\tb\n\xff\tr\tb\n",
+        "train.txt: cannot be read .line 2",
+    ),
     "not_utf8": (".txt", b"a\tr\t\xff\n", "train.txt: cannot be read"),
     "truncated_xz": (".txt.xz", lzma.compress(b"a\tr\tb\n" * 99)[:-9], "train.txt.xz: cannot be"),
     "garbage_xz": (".txt.xz", b"a\tr\tb\n", "train.txt.xz: cannot be read"),
@@ -233,7 +255,9 @@ def test_a_changed_file_is_not_the_published_one(tmp_path: Path) -> None:
         read_graph(tmp_path, sha256)
 
 
-names = st.text(st.characters(exclude_characters="\t\n\r", codec="utf-8"), min_size=1, max_size=3)
+names = st.text(
+    st.characters(exclude_characters="\t\n\r\ufeff", codec="utf-8"), min_size=1, max_size=3
+)
 
 
 @given(
@@ -281,17 +305,20 @@ def test_a_large_graph_is_parsed_once(tmp_path: Path, monkeypatch: pytest.Monkey
     (entry,) = (tmp_path / "cache" / "aswa" / "graphs").iterdir()
     assert isinstance(graph_cache.load(entry.name).triples, np.memmap)
 
-    stored = bytearray((entry / "triples.npy").read_bytes())
-    stored[-4] ^= 1
-    (entry / "triples.npy").write_bytes(stored)
-    assert torch.equal(read_graph(tmp_path).test, first.test)
-    assert len(parsed) == 6
+    whole = (entry / "triples.int32").read_bytes()
+    damages = [("triples.int32", whole[:-4] + b"abcd"), ("triples.int32", whole[:-5])]
+    damages += [("triples.int32", b""), ("graph.json", b"{"), ("sha256", b"\xff")]
+    for name, content in damages:
+        (entry / name).write_bytes(content)
+        parsed.clear()
+        assert torch.equal(read_graph(tmp_path).test, first.test)
+        assert len(parsed) == 3
     write(tmp_path, "test", text([("d", "in", "d")]))
     assert not torch.equal(read_graph(tmp_path).test, first.test)
-    assert len(parsed) == 9
+    assert len(parsed) == 6
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/no")
     read_graph(tmp_path)
-    assert len(parsed) == 12
+    assert len(parsed) == 9
 
 
 def test_a_changed_file_is_not_hidden_by_the_cache(
@@ -324,11 +351,13 @@ def test_a_record_of_first_use_holds(tmp_path: Path) -> None:
     words = [f"data_dir={tmp_path}", "dataset.folder=graph", "lr=0.1"]
     unknown = ("entities", "relations", "triples", "sha256")
     words += [f"dataset.{key}=null" for key in unknown]
-    config = load(words)
-    LinkPrediction(config, torch.device("cpu"))
+    before = load(words)
+    LinkPrediction(before, torch.device("cpu"))
     write_records(tmp_path / "graph", {"train": new_record("0" * 64, "http://127.0.0.1/train.txt")})
+    after = load(words)
+    assert after.run_id != before.run_id
     with pytest.raises(ValueError, match=r"train\.txt: not the published file"):
-        LinkPrediction(config, torch.device("cpu"))
+        LinkPrediction(after, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("key", ["entities", "relations", "triples.valid"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from aswa.config import BaseOptimizerConfig, load
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex
@@ -106,6 +108,28 @@ def test_tail_cross_entropy_is_cross_entropy_on_all_scores(
     with mock.patch.object(tiled_losses, "CPU_TILE", tile):
         loss = tail_cross_entropy(*ours, tail, smoothing)
     check_against_dense(loss, expected, [ours, dense], largest)
+
+
+@pytest.mark.parametrize("objective", ["kvsall", "1vsall"])
+def test_a_loss_that_nobody_learns_from_costs_one_product(objective: str) -> None:
+    """The scores; the two products for the gradients are left out."""
+
+    class Count(TorchDispatchMode):
+        products = 0
+
+        def __torch_dispatch__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            self.products += function.overloadpacket is torch.ops.aten.mm
+            return function(*args, **(kwargs or {}))
+
+    q, entity = torch.randn(3, 4), nn.Parameter(torch.randn(12, 4))
+    with Count() as count, torch.no_grad():
+        if objective == "kvsall":
+            set_bce(q, entity, torch.arange(3), torch.arange(3))
+        else:
+            tail_cross_entropy(q, entity, torch.arange(3))
+    assert count.products == 1
 
 
 class Listener(nn.Module):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aswa.config_checks import ConfigError as ConfigError
 from aswa.config_checks import check_group, convert, typed, unknown
+from aswa.config_dataset import settle_files
 from aswa.config_files import conf_dir
-from aswa.data.sources import find_folder, is_rebuilt
 from aswa.registry import AVERAGERS, MODELS, TASKS
 from aswa.results.store import canonical_json
 
@@ -173,8 +174,7 @@ def resolve(composed: DictConfig) -> RunConfig:
     plain.pop("experiment", None)
     for group in ("dataset", "model", "optimizer", "base_optimizer", "schedule", "tracker"):
         check_group(group, plain.get(group))
-    plain["dataset"].pop("sources", None)  # for aswa-fetch; a new mirror is no new setting
-    _note_rebuilt(plain["dataset"], plain.get("data_dir"))
+    settle_files(plain["dataset"], convert(plain.get("data_dir"), str | types.NoneType, "data_dir"))
     dataset = _open_group(DatasetConfig, plain, "dataset")
     model = _open_group(ModelConfig, plain, "model")
     _check_fit(dataset, model)
@@ -199,22 +199,6 @@ def resolve(composed: DictConfig) -> RunConfig:
     config = typed(RunConfig, fields, "")
     _check_values(config)
     return config
-
-
-def _note_rebuilt(dataset: dict[str, Any], data_dir: str | None) -> None:
-    """Where only a rebuilt train file is found, expect that one, and mark the run as of it."""
-    rebuilt = dataset.pop("rebuilt", None)
-    if rebuilt is None:
-        return
-    try:
-        folder = find_folder(dataset["folder"], data_dir)
-    except FileNotFoundError:
-        return
-    if is_rebuilt(folder):
-        dataset["split"] = "rebuilt"
-        dataset["entities"] = rebuilt["entities"]
-        dataset["triples"] |= {"train": rebuilt["train"]}
-        dataset["sha256"] |= {"train": rebuilt["sha256"]}
 
 
 def _one_way(value: Any) -> Any:

@@ -24,6 +24,7 @@ from aswa.data.published import MISSING, WRONG, BadRecords, FileState, inspect
 from aswa.data.sources import (
     EMBEDDED,
     VARIABLE,
+    BadSource,
     Published,
     find_folder,
     read_published,
@@ -69,7 +70,7 @@ def main(
     except (StorageFailed, BadRecords) as error:
         _say(str(error))
         return 1
-    except ValueError as error:
+    except (UsageError, BadSource) as error:
         _say(str(error))
         return 2
     except KeyboardInterrupt:

@@ -94,9 +94,8 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
 
 def _dataset(record: dict[str, Any]) -> str:
     """Its name; results on a rebuilt split are never those of the published dataset."""
-    dataset = _mapping(record, "config").get("dataset")
-    split = dataset.get("split") if isinstance(dataset, dict) else None
-    return f"{record['dataset']} (split: {split})" if split else str(record["dataset"])
+    rebuilt = any(row.get("dataset_split") == "rebuilt" for row in record["rows"])
+    return f"{record['dataset']} (split: rebuilt)" if rebuilt else str(record["dataset"])
 
 
 def _row(row: dict[str, Any], collapsed: bool) -> Row:

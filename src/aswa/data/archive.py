@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -40,6 +41,9 @@ def _reading() -> Iterator[None]:
         OSError,
         RuntimeError,  # zipfile's, for encrypted members
         NotImplementedError,  # zipfile's, for compressions it does not know
+        ValueError,  # for names that are not in their encoding, and other nonsense
+        KeyError,
+        struct.error,
     ) as error:
         raise Unreadable(f"cannot be read ({error})") from error
 
@@ -105,7 +109,7 @@ def _is_plain(info: zipfile.ZipInfo) -> bool:
 
 def _stays_inside(name: str) -> bool:
     path = PurePosixPath(name.replace("\\", "/"))
-    return not path.is_absolute() and ".." not in path.parts and ":" not in path.parts[0]
+    return not path.is_absolute() and ".." not in path.parts and ":" not in name.partition("/")[0]
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Indexed graphs on disk, so that large text files are parsed once.
 
 An entry is a folder named by a checksum of what it was made from. It holds the triples as int32,
-memory-mapped when read, so that runs side by side share one copy, and the names. An entry that is
-damaged counts as missing. The whole folder may be deleted at any time.
+which are memory-mapped when read, the names, and a checksum of both: an entry that is damaged
+counts as missing. The whole folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def load(name: str) -> Entry | None:
     folder = user_cache() / "graphs" / name
     try:
         header = (folder / "graph.json").read_bytes()
-        triples = np.load(folder / "triples.npy", mmap_mode="r", allow_pickle=False)
+        triples = np.memmap(folder / "triples.int32", np.int32, "r")
         if (folder / "sha256").read_text() == _sha256(header, triples):
-            return Entry(triples=triples, **json.loads(header))
-    except (OSError, ValueError):
+            return Entry(triples=triples.reshape(-1, 3), **json.loads(header))
+    except (OSError, ValueError):  # not there, empty or not text
         pass
     return None
 
@@ -69,7 +69,7 @@ def save(name: str, entry: Entry) -> None:
     except OSError:
         return
     try:
-        np.save(partial / "triples.npy", entry.triples)
+        entry.triples.astype(np.int32).tofile(partial / "triples.int32")
         (partial / "graph.json").write_bytes(header)
         (partial / "sha256").write_text(_sha256(header, entry.triples))
         if final.exists():  # damaged, or another process was quicker

@@ -77,7 +77,12 @@ class TailIndex:
         self.n_relations = n_relations
         h, r, t = triples.unbind(1)
         n_entities = int(torch.stack([h, t]).max()) + 1
-        # Sorting one number a triple is much faster than sorting rows; int64 holds them.
+        if n_entities**2 * n_relations >= 2**63:
+            raise ValueError(
+                f"{n_entities:,} entities and {n_relations:,} relations: too many to number "
+                "all possible triples by int64"
+            )
+        # Sorting one number a triple is much faster than sorting rows.
         distinct = torch.unique((h * n_relations + r) * n_entities + t)
         pairs, t = distinct // n_entities, distinct % n_entities
         keys, counts = torch.unique_consecutive(pairs, return_counts=True)
@@ -97,6 +102,12 @@ class TailIndex:
         for name in ("_keys", "h", "r", "starts", "tails"):
             setattr(moved, name, getattr(self, name).to(device))
         return moved
+
+    def triples(self) -> Tensor:
+        """All distinct triples, int64 [T, 3], sorted."""
+        counts = self.starts.diff()
+        h, r = self.h.repeat_interleave(counts), self.r.repeat_interleave(counts)
+        return torch.stack([h, r, self.tails], 1)
 
     def rows(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """All tails of the pairs at positions `pairs` [B]: (which of the B [K], tail ids [K])."""
@@ -119,21 +130,24 @@ class TailIndex:
         return positions
 
 
-def read_graph(folder: Path, sha256: Mapping[str, str | None] | None = None) -> KnowledgeGraph:
+def read_graph(
+    folder: Path, sha256: Mapping[str, str | None] | None = None, rebuilt: bool = False
+) -> KnowledgeGraph:
     """Read and index `train`, `valid` and `test` of a folder, see `triples_file` for their form.
 
     A large graph is parsed once and then found in the user's cache, as long as the files are the
     same bytes.
 
     Args:
-        folder: holds `<split>.txt`, `.txt.gz` or `.txt.xz`; the train split may be rebuilt.
+        folder: holds `<split>.txt`, `.txt.gz` or `.txt.xz`.
         sha256: checksum of each split's uncompressed bytes; None where it is not known.
+        rebuilt: read `train.REBUILT.txt` in place of `train.txt`.
 
     Raises:
         FileNotFoundError: a split is missing; says which names were tried.
         ValueError: a line is not a triple, a file is empty, or not the published one; says where.
     """
-    files = {split: open_split(folder, split) for split in SPLITS}
+    files = {split: open_split(folder, split, rebuilt) for split in SPLITS}
     large = sum(len(file.stored) for file in files.values()) >= CACHED_FROM
     key = graph_cache.key({split: file.path.name + file.sha256 for split, file in files.items()})
     entry = graph_cache.load(key) if large else None

@@ -67,6 +67,10 @@ def is_rebuilt(folder: Path) -> bool:
     return find_split(folder, "train") is None and find_split(folder, REBUILT) is not None
 
 
+class BadSource(ValueError):
+    """A `sources` entry of conf/dataset that cannot be followed; names the file and the key."""
+
+
 @dataclass(frozen=True)
 class Source:
     """One public place of a dataset's files.
@@ -132,7 +136,7 @@ def read_published(folder: Path) -> dict[str, Published]:
     """All of `conf/dataset`, by config name.
 
     Raises:
-        ValueError: a source is not one; names the file and the key.
+        BadSource: a source is not one; names the file and the key.
     """
     return {path.stem: _published(path) for path in sorted(folder.glob("*.yaml"))}
 
@@ -154,17 +158,15 @@ def _published(path: Path) -> Published:
 
 def _source(place: str, given: Any) -> Source:
     if not isinstance(given, dict) or "url" not in given or not given.keys() <= {"url", "member"}:
-        raise ValueError(f"{place}: expected the keys url and member, found {given!r}")
+        raise BadSource(f"{place}: expected the keys url and member, found {given!r}")
     source = Source(given["url"], given.get("member"))
     if urllib.parse.urlsplit(source.url).scheme not in ("http", "https"):
-        raise ValueError(f"{place}: {source.url}: expected a http or https URL")
+        raise BadSource(f"{place}: {source.url}: expected a http or https URL")
     if (source.member is not None) != (source.ending in ARCHIVES):
-        raise ValueError(
+        raise BadSource(
             f"{place}: {source.url}: an archive ({', '.join(ARCHIVES)}) needs a `member`, the path "
             "of {split}.txt in it, and a single file has none"
         )
     if "{split}" not in (source.member or source.url):
-        raise ValueError(
-            f"{place}: expected {{split}} in the member, or in the URL of single files"
-        )
+        raise BadSource(f"{place}: expected {{split}} in the member, or in the URL of single files")
     return source

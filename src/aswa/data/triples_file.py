@@ -58,19 +58,21 @@ class TriplesFile:
             raise ValueError(f"{self.path}: cannot be read ({error}); get the file again") from None
 
 
-def open_split(folder: Path, split: str) -> TriplesFile:
-    """The file of a split; for train the rebuilt one, if that alone is there.
+def open_split(folder: Path, split: str, rebuilt: bool = False) -> TriplesFile:
+    """The file of a split; of train, if asked for, the rebuilt one.
 
     Raises:
         FileNotFoundError: it is not there; says which names were tried.
         ValueError: it cannot be read.
     """
-    path = find_split(folder, split)
-    if path is None and split == "train":
-        path = find_split(folder, REBUILT)
+    stem = REBUILT if rebuilt and split == "train" else split
+    path = find_split(folder, stem)
     if path is None:
-        tried = ", ".join(f"{split}{ending}" for ending in ENDINGS)
-        raise FileNotFoundError(f"{folder}: no {split} split (looked for {tried})")
+        tried = ", ".join(f"{stem}{ending}" for ending in ENDINGS)
+        hint = ""
+        if split == "train" and find_split(folder, REBUILT):
+            hint = f"; {REBUILT}.txt is another file, which needs `rebuilt:` in the dataset's YAML"
+        raise FileNotFoundError(f"{folder}: no {split} split (looked for {tried}){hint}")
     try:
         stored = path.read_bytes()
     except OSError as error:
@@ -124,9 +126,9 @@ def _names(column: pa.ChunkedArray) -> pa.Array:
 def _parse_lines(content: bytes, path: Path) -> pa.Table:
     """The table of any file, line by line."""
     try:
-        text = content.decode("utf-8-sig")
+        text = content.removeprefix(_MARK).decode()
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = content.removeprefix(_MARK).count(b"\n", 0, error.start) + 1
         raise ValueError(
             f"{path}: cannot be read (line {line} is not UTF-8: {error}); get the file again"
         ) from None
@@ -135,7 +137,7 @@ def _parse_lines(content: bytes, path: Path) -> pa.Table:
         fields = written.rstrip("\r").split("\t")
         if len(fields) == 3 and all(fields):
             triples.append(fields)
-        elif written.strip():
+        elif written.strip(" \r"):
             raise ValueError(
                 f"{path}, line {number}: expected head TAB relation TAB tail, "
                 f"found {len(fields)} field(s): {written.rstrip()[:80]!r}"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from aswa.config import ConfigError, RunConfig
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
-from aswa.data.published import read_records
 from aswa.data.sources import SPLITS, find_folder
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
@@ -37,7 +35,7 @@ class LinkPrediction:
         self._config = config
         self._options = dict(config.model.options)
         folder = find_folder(config.dataset.folder, config.data_dir)
-        graph = read_graph(folder, _checksums(config, folder))
+        graph = read_graph(folder, config.dataset.options.get("sha256"), config.rebuilt_split)
         _check_counts(graph, config)
         self.graph = graph.with_reciprocals()
         self.n_entities, self.n_relations = len(self.graph.entities), len(self.graph.relations)
@@ -79,9 +77,10 @@ class LinkPrediction:
     @cached_property
     def _objective(self) -> Objective:
         name, smoothing = self._options["objective"], self._options["label_smoothing"]
+        index = TailIndex(self.graph.train, self.n_relations).to(self.device)
         if name == "kvsall":
-            return KvsAll(TailIndex(self.graph.train, self.n_relations).to(self.device), smoothing)
-        triples = torch.unique(self.graph.train, dim=0).to(self.device)
+            return KvsAll(index, smoothing)
+        triples = index.triples()
         if name == "1vsall":
             return OneVsAll(triples, smoothing)
         return NegativeSampling(triples, self.n_entities, self._options["negatives"])
@@ -117,14 +116,8 @@ class LinkPrediction:
         lazy = rule.name in ("sgd", "adagrad") and not rule.momentum and not rule.weight_decay
         rows = self._config.batch_size * (2 + self._options["negatives"])
         sampling = self._options["objective"] == "negative_sampling"
-        return sampling and lazy and 5 * rows < self.n_entities
-
-
-def _checksums(config: RunConfig, folder: Path) -> dict[str, str | None]:
-    """The published ones, and where there is none what aswa-fetch recorded on first use."""
-    published = dict(config.dataset.options.get("sha256") or {})
-    recorded = {split: record["sha256"] for split, record in read_records(folder).items()}
-    return {split: published.get(split) or recorded.get(split) for split in SPLITS}
+        # Not measured on a GPU, where every sparse step would have to wait for the device.
+        return self.device.type == "cpu" and sampling and lazy and 5 * rows < self.n_entities
 
 
 def _bilinear(model: nn.Module) -> BilinearModel:

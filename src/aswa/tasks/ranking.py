@@ -49,7 +49,8 @@ class FilteredRanking:
         triples: int64 [n, 3]; to rank heads as well, give the reciprocals too.
         known: every triple that is right, `triples` among them.
         n_entities: candidates.
-        memory_budget: bytes that scores and comparisons may take at a time, from 64 MiB.
+        memory_budget: bytes that scores and comparisons may take at a time, from 64 MiB, beside
+            the index of what is filtered.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class FilteredRanking:
         size = min(max(1, TILE // n_entities), len(distinct))
         block = TILE if self.device.type == "cuda" else BLOCK
         self.width = min(n_entities, max(1, block // size))
-        self._chunk = max(1, (memory_budget - 4 * TILE) // (8 * self.width))
+        left = memory_budget - 4 * TILE - 4 * size * self.width  # of scores and first comparisons
+        self._chunk = max(1, left // (8 * self.width))
         starts = torch.arange(0, len(distinct) + size, size, device=self.device)
         cuts = torch.searchsorted(query_of, starts).tolist()
         self._tiles = [
@@ -155,7 +157,8 @@ class FilteredRanking:
     ) -> Tensor:
         """Candidates above the target plus candidates not below it, [K], for targets [K, 1].
 
-        Writes into `spare`. Counts are whole numbers in fp32, exact below 2**24.
+        Writes into `spare`. Counts are whole numbers in fp32, exact below 2**24: for up to 8
+        million entities.
         """
         n_queries, count = len(tile.h), target.new_zeros(len(target))
         margin = TOLERANCE * target.abs().clamp(min=1)

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 # Scores held at a time by the losses below: constants, because sums in another order may round
 # differently. On a CPU a tile and its copy stay in the second-level cache, which made KvsAll three
 # times faster at 32 dimensions than one matrix of all scores.
 CPU_TILE = 2**20
-CUDA_TILE = 2**27
+CUDA_TILE = 2**24
 
 
 def _tile(device: torch.device) -> int:
@@ -76,11 +77,11 @@ class _SetBCE(torch.autograd.Function):
         positives: TiledPositives,
         batch: int,
         smoothing: float,
+        learning: bool,
     ) -> Tensor:
         n_queries, (n_entities, _) = len(q), entity.shape
         # Smoothed labels: `on` for positives and `off` for the others add up to y (1 − ε) + ε / E.
         on, off = 1 - smoothing, smoothing / n_entities
-        learning = any(ctx.needs_input_grad[:2])
         q_gradient, entity_gradient = torch.zeros_like(q), torch.empty_like(entity)
         factor = _matmul_dtype(q)
         q_factor, q_scaled = q.to(factor), (q / (n_queries * n_entities)).to(factor)
@@ -111,9 +112,10 @@ class _SetBCE(torch.autograd.Function):
         return loss / (n_queries * n_entities)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q_gradient, entity_gradient = ctx.saved_tensors
-        return gradients[0] * q_gradient, gradients[0] * entity_gradient, None, None, None
+        return gradients[0] * q_gradient, gradients[0] * entity_gradient, *[None] * 4
 
 
 def _matmul_dtype(x: Tensor) -> torch.dtype:
@@ -169,14 +171,16 @@ def set_bce_of_batch(
     q: Tensor, entity: Tensor, positives: TiledPositives, batch: int, smoothing: float
 ) -> Tensor:
     """`set_bce` of the queries of one of the batches that `positives` was made for."""
-    return _SetBCE.apply(q, entity, positives, batch, smoothing)
+    return _SetBCE.apply(q, entity, positives, batch, smoothing, torch.is_grad_enabled())
 
 
 class _TailCrossEntropy(torch.autograd.Function):
     """Mean softmax cross-entropy of q Eᵀ against one tail a query, queries tile by tile."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, entity: Tensor, tail: Tensor, smoothing: float) -> Tensor:
+    def forward(
+        ctx: Any, q: Tensor, entity: Tensor, tail: Tensor, smoothing: float, learning: bool
+    ) -> Tensor:
         n_queries, n_entities = len(q), len(entity)
         off = smoothing / n_entities
         factor = _matmul_dtype(q)
@@ -191,7 +195,7 @@ class _TailCrossEntropy(torch.autograd.Function):
             loss += log_sum.sum() - (1 - smoothing) * scores[rows, tails].sum()
             if smoothing:
                 loss -= off * scores.sum()
-            if any(ctx.needs_input_grad[:2]):
+            if learning:
                 gradient = scores.sub_(log_sum).exp_()  # softmax, then minus the labels
                 gradient[rows, tails] -= 1 - smoothing
                 if smoothing:
@@ -204,9 +208,10 @@ class _TailCrossEntropy(torch.autograd.Function):
         return loss / n_queries
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q_gradient, entity_gradient = ctx.saved_tensors
-        return gradients[0] * q_gradient, gradients[0] * entity_gradient, None, None
+        return gradients[0] * q_gradient, gradients[0] * entity_gradient, None, None, None
 
 
 def tail_cross_entropy(q: Tensor, entity: Tensor, tail: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -221,4 +226,4 @@ def tail_cross_entropy(q: Tensor, entity: Tensor, tail: Tensor, smoothing: float
     Returns:
         scalar; equals `cross_entropy` on all scores, of which a part is held at a time.
     """
-    return _TailCrossEntropy.apply(q, entity, tail, smoothing)
+    return _TailCrossEntropy.apply(q, entity, tail, smoothing, torch.is_grad_enabled())

@@ -121,6 +121,8 @@ def pick_device(name: str) -> torch.device:
         # Index sums and matrix products in a fixed order, as far as CUDA offers one.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # That would also fill all new memory with NaN; ours is written before it is read.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"device={name}: this machine has {torch.cuda.device_count()} CUDA device(s); "

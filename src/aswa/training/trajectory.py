@@ -178,7 +178,7 @@ class Trajectory:
         seed = int(torch.randint(2**62, (), generator=generator))
         torch.default_generator.manual_seed(seed)
         if self.task.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+            torch.cuda.manual_seed_all(seed)
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.config.precision == "bf16":
