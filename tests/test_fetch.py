@@ -494,6 +494,10 @@ def test_trust_on_first_use(
     assert run(tmp_path, dataset) == 0
     assert_there(tmp_path / "umls")
     assert (tmp_path / "umls" / "train.txt.wrong").read_bytes() == other
+    (tmp_path / "umls" / "train.txt").write_bytes(b"mine\tis\tthis\n")
+    assert run(tmp_path, dataset) == 0
+    assert (tmp_path / "umls" / "train.txt.wrong").read_bytes() == other
+    assert (tmp_path / "umls" / "train.txt.wrong2").read_bytes() == b"mine\tis\tthis\n"
 
 
 @pytest.mark.parametrize("wrong", ["triples", "entities"])
@@ -511,6 +515,18 @@ def test_trust_needs_the_published_counts(
     server.answers["/b.zip"] = Answer(UMLS_ZIP)
     assert run(tmp_path, on_trust(described(server, A_ZIP, B_ZIP))) == 0
     assert_there(tmp_path / "umls")
+
+
+def test_trust_is_for_triples_only(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A page that a server gives in place of the file is none, even where no count is known."""
+    page = b"<html>\nsign in first\n</html>\n"
+    server.answers["/a.zip"] = Answer(zipped(in_folder("KGs/UMLS", {**UMLS, "train": page})))
+    unknown = replace(on_trust(described(server, A_ZIP)), triples=None, entities=None)
+    assert run(tmp_path, replace(unknown, relations=None)) == 1
+    assert "line 1 is no triple" in capsys.readouterr().err
+    assert not (tmp_path / "umls").exists()
 
 
 def test_a_damaged_file_is_replaced_alone(server: Server, tmp_path: Path) -> None:

@@ -96,8 +96,12 @@ class Gathering:
             found = match_published(path, expected)
             wrong = found != expected and f"expected sha256 {expected}, found {found}"
         else:
-            rows, wanted = count_rows(path), self.published.rows(split)
-            wrong = wanted not in (None, rows) and f"expected {wanted} triples, found {rows}"
+            wanted = self.published.rows(split)
+            try:
+                rows = count_rows(path)
+                wrong = wanted not in (None, rows) and f"expected {wanted} triples, found {rows}"
+            except ValueError as error:
+                wrong = str(error)
         if wrong:
             path.unlink()
             raise NotIt(f"{split}.txt is not the published one: {wrong}")
@@ -162,6 +166,9 @@ class Gathering:
     def _set_aside(self, split: str) -> None:
         """A wrong file may be somebody's own: it is kept under another name."""
         while wrong := find_split(self.folder, split):
-            kept = wrong.with_name(f"{wrong.name}.wrong")
+            kept, number = wrong.with_name(f"{wrong.name}.wrong"), 1
+            while kept.exists():
+                number += 1
+                kept = wrong.with_name(f"{wrong.name}.wrong{number}")
             os.replace(wrong, kept)
             self.say(f"{self.published.name}: {wrong} was not the published one; kept as {kept}")

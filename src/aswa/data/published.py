@@ -79,7 +79,7 @@ def _inspect(
             detail = f"expected sha256 {expected}{recorded}, found {found}"
             return FileState(WRONG, path, found, detail)
         rows, wanted = count_rows(path), published.rows(split)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
         return FileState(WRONG, path, None, f"cannot be read ({error})")
     if wanted is not None and rows != wanted:
         return FileState(WRONG, path, found, f"expected {wanted} triples, found {rows}")
@@ -117,7 +117,11 @@ def match_published(path: Path, expected: str) -> str:
 
 
 def count_rows(path: Path) -> int:
-    """Number of triples."""
+    """Number of triples.
+
+    Raises:
+        ValueError: a line is none; says which.
+    """
     return sum(1 for _ in _triples(path))
 
 
@@ -136,8 +140,11 @@ def _triples(path: Path) -> Iterator[list[bytes]]:
     with _open(path) as stream:
         for number, line in enumerate(stream):
             bare = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
-            if bare.strip():
-                yield bare.rstrip(b"\r\n").split(b"\t")
+            fields = bare.rstrip(b"\r\n").split(b"\t")
+            if len(fields) == 3 and all(fields):
+                yield fields
+            elif bare.strip():
+                raise ValueError(f"line {number + 1} is no triple: {bare[:60]!r}")
 
 
 def read_records(folder: Path) -> dict[str, dict[str, str]]:
