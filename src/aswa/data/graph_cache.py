@@ -69,7 +69,7 @@ def save(name: str, entry: Entry) -> None:
     except OSError:
         return
     try:
-        entry.triples.astype(np.int32).tofile(partial / "triples.int32")
+        entry.triples.tofile(partial / "triples.int32")
         (partial / "graph.json").write_bytes(header)
         (partial / "sha256").write_text(_sha256(header, entry.triples))
         if final.exists():  # damaged, or another process was quicker

@@ -174,12 +174,9 @@ def _index(files: Mapping[str, TriplesFile], sha256: Mapping[str, str | None]) -
         tables.append(parse(content, file.path))
     entities = _sorted_names([table[column] for table in tables for column in ("head", "tail")])
     relations = _sorted_names([table["relation"] for table in tables])
+    names = {"head": entities, "relation": relations, "tail": entities}
     triples = np.concatenate(
-        [
-            np.stack([_ids(table[c], names) for c, names in columns], 1)
-            for table in tables
-            for columns in [(("head", entities), ("relation", relations), ("tail", entities))]
-        ]
+        [np.stack([_ids(table[c], names[c]) for c in names], 1) for table in tables]
     )
     sizes = {split: len(table) for split, table in zip(files, tables, strict=True)}
     return graph_cache.Entry(entities.to_pylist(), relations.to_pylist(), triples, sizes, found)
