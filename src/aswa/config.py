@@ -22,6 +22,7 @@ from aswa.config_checks import ConfigError as ConfigError
 from aswa.config_checks import check_group, convert, typed, unknown
 from aswa.config_dataset import settle_files
 from aswa.config_files import conf_dir
+from aswa.config_images import check_images, settle_images
 from aswa.registry import AVERAGERS, MODELS, TASKS
 from aswa.results.store import canonical_json
 
@@ -36,6 +37,10 @@ WHERE_AND_HOW = (
     "save_weights",
     "tracker",
 )
+
+
+# Of a dataset, what makes results differ: not counts, folders, tables of rates.
+OF_THE_DATA = ("name", "sha256", "valid_ratio", "train_size", "test_size", "augment_validation")
 
 
 @dataclass(frozen=True)
@@ -119,15 +124,19 @@ class RunConfig:
     def run_id(self) -> str:
         """Twelve hex digits of sha256 over all that can change a result."""
         relevant = {key: value for key, value in self.resolved.items() if key not in WHERE_AND_HOW}
-        # Of the dataset only its name and its bytes matter, not counts, folders or tuned rates.
-        dataset = self.resolved["dataset"]
-        relevant["dataset"] = {"name": dataset["name"], "sha256": dataset.get("sha256")}
+        dataset = {"sha256": None, **self.resolved["dataset"]}
+        relevant["dataset"] = {key: dataset[key] for key in OF_THE_DATA if key in dataset}
         return hashlib.sha256(canonical_json(_one_way(relevant)).encode()).hexdigest()[:12]
 
     @property
     def rebuilt_split(self) -> bool:
         """The train file is not the published one but stands in for it."""
         return self.dataset.options.get("split") == "rebuilt"
+
+    @property
+    def reduced(self) -> str | None:
+        """What makes the run smaller than the published experiment, in words."""
+        return self.dataset.options.get("reduced")
 
     @property
     def title(self) -> str:
@@ -174,6 +183,7 @@ def resolve(composed: DictConfig) -> RunConfig:
     plain.pop("experiment", None)
     for group in ("dataset", "model", "optimizer", "base_optimizer", "schedule", "tracker"):
         check_group(group, plain.get(group))
+    settle_images(plain)
     settle_files(plain["dataset"], convert(plain.get("data_dir"), str | types.NoneType, "data_dir"))
     dataset = _open_group(DatasetConfig, plain, "dataset")
     model = _open_group(ModelConfig, plain, "model")
@@ -273,10 +283,10 @@ def _check_values(config: RunConfig) -> None:
     if not (0 < config.lr < math.inf):
         raise ConfigError(f"lr={config.lr}: must be above 0")
     choices = {
-        "precision": (config.precision, ("fp32", "tf32", "bf16")),
+        "precision": (config.precision, ("fp32", "tf32", "bf16", "fp16")),
         "device": (config.device.split(":")[0], ("auto", "cpu", "cuda")),
         "base_optimizer.name": (config.base_optimizer.name, ("adam", "sgd", "adagrad")),
-        "schedule.name": (config.schedule.name, ("constant", "swa", "cosine")),
+        "schedule.name": (config.schedule.name, ("constant", "swa", "fair", "cosine")),
         "tracker.name": (config.tracker.name, ("none", "wandb")),
     }
     for key, (value, names) in choices.items():
@@ -292,6 +302,8 @@ def _check_values(config: RunConfig) -> None:
         )
     if config.model.kind == "knowledge_graph":
         _check_link_prediction(config.model.options)
+    else:
+        check_images(config.resolved)
 
 
 # Dotted key → type, least and greatest value; None stands for no bound. Null is always allowed.
@@ -302,6 +314,11 @@ RANGES: dict[str, tuple[type, float | None, float | None]] = {
     "optimizer.early_stopping.patience": (float, 1, None),
     "schedule.start": (int, 0, None),
     "schedule.swa_lr": (float, 0, None),
+    "optimizer.aswa_released.start": (int, 0, None),
+    "dataset.train_size": (int, 1, None),
+    "dataset.test_size": (int, 1, None),
+    "model.batch_norm_batches": (int, 1, None),
+    "model.dropout": (float, 0, 1 - 1e-12),
     "checkpoint_seconds": (float, 0, None),
 }
 

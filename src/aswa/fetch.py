@@ -2,7 +2,7 @@
 
     aswa-fetch wn18rr fb15k_237      aswa-fetch all      aswa-fetch --list      aswa-fetch --verify
 
-Imports no torch.
+Imports torch for images alone, torchvision to download them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from aswa.data.sources import (
 )
 
 GRAPH = "knowledge_graph"
-NO_IMAGES = "images come with image training, which this version has not"
 
 
 class UsageError(ValueError):
@@ -94,9 +93,6 @@ def _choose(names: Sequence[str], known: Mapping[str, Published]) -> list[Publis
             raise UsageError(f"{name}: no such dataset; {nearest(name, [*known, 'all'])}")
         else:
             chosen[found.name] = found
-    images = [name for name in names if name != "all" and by_name[name.casefold()].kind != GRAPH]
-    if images:
-        raise UsageError(f"{', '.join(images)}: {NO_IMAGES}")
     return list(chosen.values())
 
 
@@ -110,13 +106,14 @@ def _fetch(chosen: Sequence[Published], args: argparse.Namespace, patience: Pati
     with Downloads(downloads_folder(data_dir), patience, _say, shared) as downloads:
         for each in chosen:
             folder, embedded = data_dir / each.folder, EMBEDDED / each.folder
-            if each.kind != GRAPH:
-                _say(f"{each.name}: skipped; {NO_IMAGES}")
-            elif args.data_dir is None and args.from_dir is None and embedded.is_dir():
+            if args.data_dir is None and args.from_dir is None and embedded.is_dir():
                 print(f"{each.name}: comes with the package, in {embedded}", flush=True)
             else:
                 try:
-                    done = fetch(each, data_dir, downloads, _say, args.from_dir)
+                    if each.kind == GRAPH:
+                        done = fetch(each, data_dir, downloads, _say, args.from_dir)
+                    else:
+                        done = _fetch_images(each, data_dir, args.from_dir)
                     print(f"{each.name}: {done}, in {folder}", flush=True)
                 except FetchFailed as error:
                     failed.append(each.name)
@@ -126,14 +123,17 @@ def _fetch(chosen: Sequence[Published], args: argparse.Namespace, patience: Pati
     return 1 if failed else 0
 
 
+def _fetch_images(each: Published, data_dir: Path, from_dir: Path | None) -> str:
+    from aswa.data.cifar_fetching import fetch_cifar  # brings torch
+
+    return fetch_cifar(each, data_dir, _say, from_dir)
+
+
 def _verify(chosen: Sequence[Published], data_dir: str | None, named: bool) -> int:
     """A line a file. Where nothing is there, or a rebuilt file alone, that is wrong only if asked
     for by name."""
     wrong = False
     for each in chosen:
-        if each.kind != GRAPH:
-            print(f"{each.name}: skipped; {NO_IMAGES}")
-            continue
         folder, states = _inspect(each, data_dir)
         if folder is None:
             print(f"{each.name}: not there; get it with `aswa-fetch {each.name}`")
@@ -154,18 +154,25 @@ def _inspect(each: Published, data_dir: str | None) -> tuple[Path | None, dict[s
         folder = find_folder(each.folder, data_dir)
     except FileNotFoundError:
         return None, {}
-    return folder, inspect(each, folder)
+    if each.kind == GRAPH:
+        return folder, inspect(each, folder)
+    from aswa.data.cifar_fetching import inspect_cifar  # brings torch
+
+    return folder, inspect_cifar(each, folder)
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _list(chosen: Sequence[Published], data_dir: str | None) -> int:
     rows = [("dataset", "folder", "state", "size", "where")]
     for each in chosen:
-        state, size, where = "not in this version", "", ""
-        if each.kind == GRAPH:
-            folder, states = _inspect(each, data_dir)
-            state, where = _state(folder, states), str(folder or "")
-            total = sum(found.path.stat().st_size for found in states.values() if found.path)
-            size = f"{total / 1e6:.1f} MB" if total else ""
+        folder, states = _inspect(each, data_dir)
+        state, where = _state(folder, states), str(folder or "")
+        total = sum(_bytes(found.path) for found in states.values() if found.path)
+        size = f"{total / 1e6:.1f} MB" if total else ""
         rows.append((each.name, each.folder, state, size, where))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -23,10 +23,18 @@ MODELS: dict[str, Entry] = {
     "complex": Entry("aswa.models.kge.complex:ComplEx", "knowledge_graph"),
     "qmult": Entry("aswa.models.kge.qmult:QMult", "knowledge_graph"),
     "keci": Entry("aswa.models.kge.keci:Keci", "knowledge_graph"),
+    "vgg16": Entry("aswa.models.image.vgg:VGG", "images"),
+    "vgg16_bn": Entry("aswa.models.image.vgg:VGG", "images"),
+    "vgg19": Entry("aswa.models.image.vgg:VGG", "images"),
+    "vgg19_bn": Entry("aswa.models.image.vgg:VGG", "images"),
+    "preresnet110": Entry("aswa.models.image.preresnet:PreResNet", "images"),
+    "preresnet164": Entry("aswa.models.image.preresnet:PreResNet", "images"),
+    "wide_resnet28x10": Entry("aswa.models.image.wide_resnet:WideResNet", "images"),
 }
 
 TASKS: dict[str, str] = {
     "knowledge_graph": "aswa.tasks.link_prediction:LinkPrediction",
+    "images": "aswa.tasks.image_classification:ImageClassification",
 }
 
 AVERAGERS: dict[str, str] = {

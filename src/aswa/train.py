@@ -53,7 +53,8 @@ class RunFailed(RuntimeError):
 
 
 def _say(text: str) -> None:
-    print(f"aswa-train: {text}", file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun the first process speaks
+        print(f"aswa-train: {text}", file=sys.stderr)
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
@@ -74,6 +75,8 @@ def _hydra_main(composed: DictConfig) -> None:
         note = f"{seconds:.1f} s"
     else:
         seconds, note = 0.0, "already done"
+    if os.environ.get("RANK", "0") != "0":
+        return  # under torchrun the first process speaks
     print(f"{sweep.note_end(seconds)}{config.title}: {_headline(record)} ({note})", flush=True)
 
 

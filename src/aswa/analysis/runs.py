@@ -93,9 +93,11 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
 
 
 def _dataset(record: dict[str, Any]) -> str:
-    """Its name; results on a rebuilt split are never those of the published dataset."""
-    rebuilt = any(row.get("dataset_split") == "rebuilt" for row in record["rows"])
-    return f"{record['dataset']} (split: rebuilt)" if rebuilt else str(record["dataset"])
+    """Its name; what is not the published experiment on it never goes by the name alone."""
+    rows = record["rows"]
+    notes = {f"split: {row['dataset_split']}" for row in rows if row.get("dataset_split")}
+    notes |= {str(row["reduced"]) for row in rows if row.get("reduced")}
+    return f"{record['dataset']} ({', '.join(sorted(notes))})" if notes else str(record["dataset"])
 
 
 def _row(row: dict[str, Any], collapsed: bool) -> Row:

@@ -37,7 +37,16 @@ def is_neutral(key: str) -> bool:
 def shared_setting(run: Run) -> dict[str, Any]:
     """The part of a run's config that all its methods share, flat: dotted key → value."""
     config = {key: value for key, value in run.config.items() if key != "optimizer"}
-    return {key: value for key, value in flatten(config).items() if _counts(key)}
+    own = _schedule_of_methods(run)
+    return {key: v for key, v in flatten(config).items() if _counts(key) and key not in own}
+
+
+def _schedule_of_methods(run: Run) -> dict[str, Any]:
+    """With schedule=fair its numbers follow from what is averaged, so they belong to the methods."""
+    schedule = run.config.get("schedule")
+    if not isinstance(schedule, dict) or schedule.get("name") != "fair":
+        return {}
+    return {f"schedule.{key}": value for key, value in schedule.items() if key != "name"}
 
 
 def method_setting(run: Run, method: str) -> dict[str, Any]:
@@ -48,7 +57,7 @@ def method_setting(run: Run, method: str) -> dict[str, Any]:
     """
     group = run.config.get("optimizer")
     if not isinstance(group, dict):
-        return {}
+        return _schedule_of_methods(run)
     methods = group.get("methods")
     if isinstance(group.get(method), dict):
         own = group[method]
@@ -59,7 +68,8 @@ def method_setting(run: Run, method: str) -> dict[str, Any]:
     else:
         own = {}
     flat = {key: value for key, value in flatten(own).items() if _counts(key)}
-    return {f"optimizer.{method}.{key}": value for key, value in flat.items()}
+    options = {f"optimizer.{method}.{key}": value for key, value in flat.items()}
+    return options | _schedule_of_methods(run)
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import nn
 
@@ -27,6 +28,7 @@ class ReleasedASWA(ASWA):
     Args:
         model: the running model.
         batches: as in `ASWA`.
+        start: calls of `update` to let pass, as SWA's; each counts as a rejection.
         hard_updates: false as in the single-GPU script, which has none.
         restore_on_reject: put Θ_A back after a rejection, as the paper says.
         keep_member: n ← 1 after a hard update, as the paper says.
@@ -38,12 +40,14 @@ class ReleasedASWA(ASWA):
         model: nn.Module,
         *,
         batches: Batches | None = None,
+        start: int = 0,
         hard_updates: bool = True,
         restore_on_reject: bool = False,
         keep_member: bool = False,
         accept_ties: bool = True,
     ) -> None:
         super().__init__(model, batches=batches)
+        self.start, self.n_epochs = start, 0
         self.hard_updates = hard_updates
         self.restore_on_reject = restore_on_reject
         self.keep_member = keep_member
@@ -56,6 +60,9 @@ class ReleasedASWA(ASWA):
         is a soft update onto nothing (n = 0, Θ̂ = Θ): the released code's random initial ensemble
         has weight 0, and is here taken to score worse than the first epoch.
         """
+        self.n_epochs += 1
+        if self.n_epochs <= self.start:
+            return Decision.REJECT
         v = score(model, evaluate)
         if self._weights is None:
             self._restart(model)
@@ -75,3 +82,6 @@ class ReleasedASWA(ASWA):
             self.best_score = v_hat
         self.n_averaged += accept
         return Decision.SOFT if accept else Decision.REJECT
+
+    def _counters(self) -> dict[str, Any]:
+        return {**super()._counters(), "n_epochs": self.n_epochs}

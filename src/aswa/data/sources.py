@@ -47,7 +47,7 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
             return base / folder
     looked = ", ".join([*bases, "the package"])
     raise FileNotFoundError(
-        f"no folder {folder!r} with train.txt, valid.txt and test.txt in {looked}; get it with "
+        f"no folder {folder!r} in {looked}; get it with "
         f"`aswa-fetch {folder}`, or put it under a folder named by data_dir=... or by the variable "
         f"{VARIABLE}"
     )
@@ -107,11 +107,13 @@ class Published:
     Attributes:
         name: of its YAML file.
         folder: of its files, under any data folder.
-        kind: only knowledge graphs have sources in this version.
+        kind: `knowledge_graph` or `images`; the latter have no `sources`, but torchvision's.
         entities, relations: counts over all splits; None where they are not known.
         triples: rows by split.
         sha256: by split, of the uncompressed bytes; None where it is not known.
         sources: in the order in which they are tried.
+        classes: of images.
+        images: number by split.
     """
 
     name: str
@@ -122,6 +124,8 @@ class Published:
     triples: dict[str, int | None] | None = None
     sha256: dict[str, str | None] | None = None
     sources: tuple[Source, ...] = ()
+    classes: int | None = None
+    images: dict[str, int | None] | None = None
 
     def checksum(self, split: str) -> str | None:
         """The published sha256 of a split, if it is known."""
@@ -153,6 +157,8 @@ def _published(path: Path) -> Published:
         triples=values.get("triples"),
         sha256=values.get("sha256"),
         sources=tuple(_source(f"{path}: sources[{i}]", given) for i, given in enumerate(sources)),
+        classes=values.get("classes"),
+        images=values.get("images"),
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from aswa import distributed
 from aswa.config import RunConfig
 from aswa.sweep import VARIABLE
 from aswa.training.trajectory import Trajectory
@@ -17,7 +18,8 @@ from aswa.training.trajectory import Trajectory
 @contextmanager
 def epoch_bar(config: RunConfig) -> Iterator[Callable[[Trajectory], None]]:
     """A function to call after each epoch. Quiet in a multirun, whose runs would mix their bars."""
-    quiet = VARIABLE in os.environ or not sys.stderr.isatty()
+    first = distributed.rank() == 0
+    quiet = VARIABLE in os.environ or not first or not sys.stderr.isatty()
     with tqdm(
         total=config.epochs, desc=config.title, unit="epoch", leave=False, disable=quiet
     ) as bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from aswa import distributed
 from aswa.config import ConfigError, RunConfig
 from aswa.registry import TASKS, load
 from aswa.results.folder import RunFolder
@@ -47,37 +49,53 @@ def execute(
     Raises:
         Exception: whatever ended the run; its traceback is in `status.json`.
     """
+    torch.set_num_threads(config.threads)
+    device = pick_device(config.device)
+    distributed.join(device)
     folder = RunFolder(config.folder, report)
-    with folder.lock():
-        record = folder.result()
+    # Under torchrun the first process works for all in the folder and at the tracker.
+    first = distributed.rank() == 0
+    with folder.lock() if first else contextlib.nullcontext():
+        record = distributed.share(folder.result() if first else None)
         if record is not None:
             return record
         # How a run ends is written with the last checkpoint still named, so that it can go on.
-        tracker = build_tracker(config.tracker.name)
+        tracker = build_tracker(config.tracker.name if first else "none")
         try:
-            return _compute(config, folder, tracker, report, on_epoch)
+            return _compute(config, device, folder, tracker, report, on_epoch)
         except KeyboardInterrupt:
-            folder.write_status("interrupted", checkpoint=folder.status().get("checkpoint"))
+            if first:
+                folder.write_status("interrupted", checkpoint=folder.status().get("checkpoint"))
             tracker.finish({}, failed=True)
             raise
         except Exception:
-            checkpoint = folder.status().get("checkpoint")
-            folder.write_status("failed", checkpoint=checkpoint, traceback=traceback.format_exc())
+            if first:
+                checkpoint, died = folder.status().get("checkpoint"), traceback.format_exc()
+                folder.write_status("failed", checkpoint=checkpoint, traceback=died)
             tracker.finish({}, failed=True)
             raise
 
 
 def _compute(
-    config: RunConfig, folder: RunFolder, tracker: Tracker, report: Report, on_epoch: OnEpoch
+    config: RunConfig,
+    device: torch.device,
+    folder: RunFolder,
+    tracker: Tracker,
+    report: Report,
+    on_epoch: OnEpoch,
 ) -> dict[str, Any]:
-    torch.set_num_threads(config.threads)
     start = time.perf_counter()
-    device = pick_device(config.device)
-    if config.precision == "tf32" and device.type != "cuda":
-        raise ConfigError("precision=tf32: only GPUs have TF32 units; take fp32 or bf16 here")
-    status = folder.status()
-    checkpoint = status.get("checkpoint")
-    folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)
+    if config.precision in ("tf32", "fp16") and device.type != "cuda":
+        raise ConfigError(f"precision={config.precision}: for GPUs only; take fp32 or bf16 here")
+    if distributed.world_size() > 1 and config.dataset.kind != "images":
+        raise ConfigError(
+            f"dataset={config.dataset.name}: torchrun is for images; several link predictors run "
+            "side by side, with -m and hydra/launcher=joblib"
+        )
+    first = distributed.rank() == 0
+    checkpoint = distributed.share(folder.status().get("checkpoint") if first else None)
+    if first:
+        folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)
     task: Task = load(TASKS[config.dataset.kind])(config, device)
     trajectory, earlier = _resume(config, task, folder, checkpoint, report)
     tracker.start(config)
@@ -86,7 +104,8 @@ def _compute(
         trajectory.run_epoch()
         tracker.log(trajectory.epoch, _latest(trajectory.history))
         on_epoch(trajectory)
-        if time.perf_counter() - saved > config.checkpoint_seconds and not trajectory.finished:
+        late = time.perf_counter() - saved > config.checkpoint_seconds
+        if first and late and not trajectory.finished:
             total = earlier + time.perf_counter() - start
             state = {**trajectory.state_dict(), "total": total, "versions": versions()}
             entry = save_checkpoint(folder.path, state)
@@ -95,18 +114,26 @@ def _compute(
             saved = time.perf_counter()
     record = run_record(config, task, trajectory)
     record["seconds"]["total"] = earlier + time.perf_counter() - start
+    if first:
+        _write(config, folder, record, task, trajectory)
+    tracker.finish(_summary(record))
+    return record
+
+
+def _write(
+    config: RunConfig, folder: RunFolder, record: dict[str, Any], task: Task, trajectory: Trajectory
+) -> None:
+    """Everything of a finished run, `result.json` last but for the status."""
     if config.save_weights:
         _save_weights(folder.path, trajectory)
     history = {"schema": SCHEMA, "run_id": config.run_id, "selection_metric": task.selection_metric}
     folder.write_result(record, {**history, **trajectory.history})
     folder.write_status(record["status"], epoch=trajectory.epoch, epochs=config.epochs)
     remove_checkpoints(folder.path)
-    tracker.finish(_summary(record))
-    return record
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as a device.
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device; under torchrun `cuda` is this process's own.
 
     Raises:
         ConfigError: there is no such device here.
@@ -123,6 +150,8 @@ def pick_device(name: str) -> torch.device:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # That would also fill all new memory with NaN; ours is written before it is read.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", distributed.local_rank())
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"device={name}: this machine has {torch.cuda.device_count()} CUDA device(s); "
@@ -176,6 +205,8 @@ def run_record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[st
         rows = [{**row, "collapsed": True} for row in rows]
     if config.rebuilt_split:
         rows = [{**row, "dataset_split": "rebuilt"} for row in rows]
+    if config.reduced:
+        rows = [{**row, "reduced": config.reduced} for row in rows]
     return {
         "schema": SCHEMA,
         "run_id": config.run_id,
@@ -187,6 +218,7 @@ def run_record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[st
         "versions": versions(),
         "git": git_state(),
         "device": _device_name(task.device),
+        "processes": distributed.world_size(),
         "rows": rows,
         "decisions": trajectory.decisions,
         "members": {name: a.n_averaged for name, a in trajectory.averagers.items()},
@@ -199,9 +231,9 @@ def _device_name(device: torch.device) -> str:
 
 
 def _save_weights(folder: Path, trajectory: Trajectory) -> None:
-    for name in trajectory.averagers:
+    for name, averager in trajectory.averagers.items():
         buffer = io.BytesIO()
-        torch.save(trajectory.weights(name).state_dict(), buffer)
+        torch.save(averager.module.state_dict(), buffer)  # batch-norm as it was evaluated
         write_bytes(folder / "weights" / f"{name}.pt", buffer.getvalue())
 
 

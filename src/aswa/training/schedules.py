@@ -12,15 +12,15 @@ def learning_rate(schedule: ScheduleConfig, lr: float, epoch: int, epochs: int) 
 
     Args:
         schedule: `constant`; `swa`, from `lr` to `swa_lr` (None: half of it), flat to half of
-            `start`, linear to nine tenths, then flat, as in the code of Izmailov et al. 2018; or
-            `cosine`, to zero.
+            `start`, linear to nine tenths, then flat, as in the code of Izmailov et al. 2018;
+            `fair`, the same with numbers that follow from the method; or `cosine`, to zero.
         lr: the initial rate.
         epoch: from 0.
         epochs: of the whole run.
     """
     if schedule.name == "cosine":
         return lr * (1 + math.cos(math.pi * epoch / epochs)) / 2
-    if schedule.name == "swa":
+    if schedule.name in ("swa", "fair"):
         swa_lr = lr / 2 if schedule.swa_lr is None else schedule.swa_lr
         start = swa_start(schedule.start, epochs)
         t = epoch / max(1, start)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
+from aswa import distributed
 from aswa.averaging import ASWA, Averager, Decision, has_batch_norm, recompute_batch_norm
 from aswa.config import ConfigError, RunConfig
 from aswa.registry import AVERAGERS, load
@@ -39,6 +40,10 @@ class Trajectory:
         self.config, self.task = config, task
         self.model = task.build_model(self._generator("initial weights"))
         self.optimizer = build_optimizer(config.base_optimizer, self.model, config.lr)
+        # fp16 gradients are scaled, so that small ones do not vanish; otherwise this does nothing.
+        fp16 = config.precision == "fp16"
+        self.scaler = torch.amp.GradScaler(task.device.type, enabled=fp16)
+        self.watch = Stopwatch("train", "evaluate", "average", "batch_norm")
         self.averagers = {name: self._averager(name) for name in config.methods}
         self.epoch = 0
         self.history: dict[str, Any] = {
@@ -50,7 +55,6 @@ class Trajectory:
         }
         self.decisions = {decision.value: 0 for decision in Decision}
         self.last_change = dict.fromkeys(self.averagers, 0)
-        self.watch = Stopwatch("train", "evaluate", "average")
         self._score: float | None = None
 
     @property
@@ -105,14 +109,15 @@ class Trajectory:
                 break
             loss, n = batch
             self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+            self.scaler.scale(loss).backward()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
             total += loss.detach() * n
             n_examples += n
             with self.watch.measure("average"):
                 for averager in self.averagers.values():
                     averager.step(self.model)
-        return float(total) / n_examples
+        return float(distributed.sum_over(total)) / distributed.world_size() / n_examples
 
     def _evaluate(self, module: nn.Module) -> float:
         """Validation score; that of the running model is measured once an epoch."""
@@ -147,11 +152,16 @@ class Trajectory:
     def weights(self, name: str) -> nn.Module:
         """The weights that a method offers, with batch-norm statistics that belong to them."""
         module = self.averagers[name].module
-        batches = self.task.batch_norm_batches
         averaged = name in ("swa", "ema") and module is not self.model
-        if averaged and batches is not None and has_batch_norm(module):
-            recompute_batch_norm(module, batches)
+        if averaged and self._batches is not None and has_batch_norm(module):
+            recompute_batch_norm(module, self._batches)
         return module
+
+    @property
+    def _batches(self) -> Iterable[Any] | None:
+        """The task's batches for batch-norm statistics; passes through them are timed."""
+        batches = self.task.batch_norm_batches
+        return None if batches is None else _Timed(batches, self.watch)
 
     def _averager(self, name: str) -> Averager:
         arguments = {k: v for k, v in self.config.methods[name].items() if v is not None}
@@ -159,7 +169,7 @@ class Trajectory:
         if name == "swa":
             arguments["start"] = swa_start(arguments.get("start"), self.config.epochs)
         if issubclass(cls, ASWA):
-            arguments["batches"] = self.task.batch_norm_batches
+            arguments["batches"] = self._batches
         try:
             averager = cls(self.model, **arguments)
         except ValueError as error:
@@ -174,15 +184,16 @@ class Trajectory:
         return torch.Generator().manual_seed(seed)
 
     def _seed_global(self, generator: torch.Generator) -> None:
-        """Dropout draws from the global generators."""
-        seed = int(torch.randint(2**62, (), generator=generator))
+        """Dropout draws from the global generators; each process of torchrun its own numbers."""
+        seed = int(torch.randint(2**62, (), generator=generator)) + distributed.rank()
         torch.default_generator.manual_seed(seed)
         if self.task.device.type == "cuda":
             torch.cuda.manual_seed_all(seed)
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.config.precision == "bf16":
-            return torch.autocast(self.task.device.type, torch.bfloat16)
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
+        if half is not None:
+            return torch.autocast(self.task.device.type, half)
         return contextlib.nullcontext()
 
     def state_dict(self) -> dict[str, Any]:
@@ -191,6 +202,7 @@ class Trajectory:
             "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "averagers": {name: a.state_dict() for name, a in self.averagers.items()},
             "history": self.history,
             "decisions": self.decisions,
@@ -203,10 +215,22 @@ class Trajectory:
         self.epoch = state["epoch"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
         for name, averager in self.averagers.items():
             averager.load_state_dict(state["averagers"][name])
         self.history, self.decisions = state["history"], state["decisions"]
         self.last_change, self.watch.seconds = state["last_change"], state["seconds"]
+
+
+class _Timed:
+    """Batches that may be passed through again and again, each pass on the watch."""
+
+    def __init__(self, batches: Iterable[Any], watch: Stopwatch) -> None:
+        self._batches, self._watch = batches, watch
+
+    def __iter__(self) -> Iterator[Any]:
+        with self._watch.measure("batch_norm"):
+            yield from self._batches
 
 
 def _counters(averager: Averager) -> tuple[int, Any]:
@@ -216,10 +240,12 @@ def _counters(averager: Averager) -> tuple[int, Any]:
 
 @contextlib.contextmanager
 def _tf32(on: bool) -> Iterator[None]:
-    """fp32 matrix products by TF32 units, where a GPU has them; scores that decide stay fp32."""
+    """fp32 products and convolutions by TF32 units, where a GPU has them; scores stay fp32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if on else "highest")
+    torch.backends.cudnn.allow_tf32 = on  # torch's default is true
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+        torch.backends.cudnn.allow_tf32 = False

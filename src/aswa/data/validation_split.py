@@ -1,0 +1,49 @@
+"""Which training images are held out for validation: a list that never changes.
+
+`embedded/cifar/validation_order.npy` holds the numbers 0 … 49,999 in an order drawn once. The first
+of them are the validation images, whatever the seed of a run, so that all runs and methods are
+selected on the same images, and a larger validation split contains every smaller one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aswa.data.sources import EMBEDDED
+
+ORDER = EMBEDDED / "cifar" / "validation_order.npy"
+
+
+def split_indices(
+    n: int, valid_ratio: float, train_size: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Positions, sorted, of the training and of the validation images.
+
+    Args:
+        n: images that there are, up to 50,000; of fewer, the listed numbers below n are taken.
+        valid_ratio: part of them held out, rounded to whole images.
+        train_size: how many of the others to train on; None for all.
+
+    Returns:
+        int64 [train_size], int64 [valid_ratio · n], without a number in common.
+
+    Raises:
+        ValueError: more images than are listed, none held out, or too few left to train on.
+    """
+    order = torch.from_numpy(np.load(ORDER).astype(np.int64))
+    if n > len(order):
+        raise ValueError(f"{n:,} training images; the validation list is for up to {len(order):,}")
+    order = order[order < n]
+    n_valid = round(valid_ratio * n)
+    left = n - n_valid
+    if not 0 < n_valid < n:
+        raise ValueError(f"valid_ratio={valid_ratio}: holds out {n_valid} of {n:,} training images")
+    if train_size is not None and train_size > left:
+        raise ValueError(
+            f"train_size={train_size:,}: only {left:,} of {n:,} images are left to train on with "
+            f"valid_ratio={valid_ratio}"
+        )
+    train = order[n_valid:] if train_size is None else order[n_valid : n_valid + train_size]
+    return train.sort().values, order[:n_valid].sort().values

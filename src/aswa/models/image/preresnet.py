@@ -1,0 +1,74 @@
+"""Pre-activation ResNet with bottlenecks (He et al., ECCV 2016) for images of 32 × 32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from aswa.models.image.initialisation import initialise
+
+EXPANSION = 4  # channels out of a bottleneck, per channel inside it
+
+
+class Bottleneck(nn.Module):
+    """x + F(x), F = three times batch-norm, ReLU, convolution: 1 × 1, 3 × 3, 1 × 1.
+
+    Where size or channels change, x goes through a 1 × 1 convolution, without batch-norm.
+    No convolution has a bias.
+    """
+
+    def __init__(self, channels: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        out = width * EXPANSION
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out, 1, bias=False)
+        same = stride == 1 and channels == out
+        self.shortcut = None if same else nn.Conv2d(channels, out, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels, H, W] → [B, 4 · width, H / stride, W / stride]."""
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        x = self.conv1(self.bn1(x).relu_())
+        x = self.conv2(self.bn2(x).relu_())
+        x = self.conv3(self.bn3(x).relu_())
+        return x.add_(shortcut)
+
+
+class PreResNet(nn.Module):
+    """Three stages of (depth − 2) / 9 bottlenecks of 16, 32 and 64 channels inside.
+
+    Args:
+        classes: logits.
+        depth: 110, 164 or another 9n + 2.
+        generator: source of the initial weights.
+
+    Raises:
+        ValueError: `depth` is not 9n + 2.
+    """
+
+    def __init__(
+        self, classes: int, depth: int = 164, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        if depth < 11 or (depth - 2) % 9:
+            raise ValueError(f"model.depth={depth}: must be 9n + 2, such as 110 or 164")
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        channels, blocks = 16, []
+        for width, first_stride in ((16, 1), (32, 2), (64, 2)):
+            for number in range((depth - 2) // 9):
+                blocks.append(Bottleneck(channels, width, 1 if number else first_stride))
+                channels = width * EXPANSION
+        self.blocks = nn.Sequential(*blocks)
+        self.bn = nn.BatchNorm2d(channels)
+        self.linear = nn.Linear(channels, classes)
+        initialise(self, generator)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes] of images [B, 3, 32, 32]."""
+        x = self.bn(self.blocks(self.conv1(images))).relu_()
+        logits: Tensor = self.linear(x.mean((2, 3)))
+        return logits

@@ -1,0 +1,69 @@
+"""VGG (Simonyan and Zisserman, ICLR 2015) for images of 32 × 32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from aswa.models.image.initialisation import initialise
+
+# Convolutions of 3 × 3 in each of the five stages, by depth: table 1 of the paper, D and E.
+STAGES = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+WIDTHS = (64, 128, 256, 512, 512)
+
+
+class VGG(nn.Module):
+    """Five stages of convolutions, each ended by a max-pooling to half the size, and a classifier.
+
+    After five poolings one position of 512 channels is left, so the paper's classifier for
+    224 × 224 (4096-4096-1000) becomes 512-512-`classes`. Convolutions have biases, with batch-norm
+    too, as in the networks of Izmailov et al. 2018.
+
+    Args:
+        classes: logits.
+        depth: 16 or 19, the layers that have weights.
+        batch_norm: after each convolution.
+        dropout: probability, before each of the first two linear layers.
+        generator: source of the initial weights.
+
+    Raises:
+        ValueError: there is no such depth.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        depth: int = 16,
+        batch_norm: bool = False,
+        dropout: float = 0.5,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if depth not in STAGES:
+            raise ValueError(f"model.depth={depth}: VGG has {' or '.join(map(str, STAGES))} layers")
+        layers: list[nn.Module] = []
+        channels = 3
+        for width, convolutions in zip(WIDTHS, STAGES[depth], strict=True):
+            for _ in range(convolutions):
+                layers.append(nn.Conv2d(channels, width, 3, padding=1))
+                if batch_norm:
+                    layers.append(nn.BatchNorm2d(width))
+                layers.append(nn.ReLU(inplace=True))
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(512, 512),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(512, 512),
+            nn.ReLU(inplace=True),
+            nn.Linear(512, classes),
+        )
+        initialise(self, generator)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes] of images [B, 3, 32, 32]."""
+        logits: Tensor = self.classifier(self.features(images).flatten(1))
+        return logits

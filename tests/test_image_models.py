@@ -1,0 +1,93 @@
+"""Image classifiers: the published numbers of parameters, their initial weights, what they refuse."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from aswa.config_files import conf_dir
+from aswa.models import image
+from aswa.registry import MODELS
+
+NAMES = [name for name, entry in MODELS.items() if entry.kind == "images"]
+# VGG-16 and PreResNet-164 (100 classes) are those of the networks of Izmailov et al. 2018;
+# WRN-28-10 is the 36.5 M of Zagoruyko and Komodakis 2016. The others follow by hand from these:
+# a batch-norm has two numbers a channel, VGG-19 three more convolutions, 90 more classes 90 rows.
+PARAMETERS = {
+    ("vgg16", 10): 15_245_130,
+    ("vgg16", 100): 15_245_130 + 90 * 513,
+    ("vgg16_bn", 10): 15_245_130 + 2 * 4224,
+    ("vgg19", 10): 15_245_130 + 9 * 256**2 + 256 + 2 * (9 * 512**2 + 512),
+    ("vgg19_bn", 10): 15_245_130 + 9 * 256**2 + 256 + 2 * (9 * 512**2 + 512) + 2 * 5504,
+    ("preresnet164", 100): 1_726_388,
+    ("preresnet164", 10): 1_726_388 - 90 * 257,
+    ("wide_resnet28x10", 10): 36_479_194,
+}
+
+
+def build(name: str, classes: int = 10, seed: int = 0, **changes: object) -> nn.Module:
+    options = yaml.safe_load((conf_dir() / "model" / f"{name}.yaml").read_text())
+    own = {key: options[key] for key in ("depth", "batch_norm", "widen", "dropout") if key in options}
+    generator = torch.Generator().manual_seed(seed)
+    return image.build(name, classes, generator=generator, **{**own, **changes})
+
+
+@pytest.mark.parametrize(("name", "classes"), PARAMETERS)
+def test_parameters_are_as_many_as_published(name: str, classes: int) -> None:
+    """So the architecture is the one whose results are compared."""
+    with torch.device("meta"):
+        model = build(name, classes)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name, classes]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_logits_and_gradients_reach_everything(name: str) -> None:
+    """Every parameter takes part in the loss; logits have one number a class."""
+    small = {"preresnet110": {"depth": 20}, "preresnet164": {"depth": 29}}.get(name, {})
+    small |= {"depth": 10, "widen": 2} if name == "wide_resnet28x10" else {}
+    model = build(name, classes=7, **small).train()
+    logits = model(torch.randn(4, 3, 32, 32))
+    assert logits.shape == (4, 7)
+    logits.square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["vgg16_bn", "preresnet110"])
+def test_initial_weights_are_those_of_the_papers(name: str) -> None:
+    """He's normal for convolutions, 1 and 0 for batch-norm, ±1/√in for linear, biases 0; seeded."""
+    model, again, other = build(name), build(name), build(name, seed=1)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d) and layer.weight.numel() > 30_000:
+            expected = math.sqrt(2 / (layer.out_channels * layer.kernel_size[0] ** 2))
+            assert layer.weight.std().item() == pytest.approx(expected, rel=0.03)
+            assert abs(layer.weight.mean().item()) < 0.03 * expected
+        if isinstance(layer, nn.BatchNorm2d):
+            assert (layer.weight == 1).all()
+        if isinstance(layer, nn.Linear):
+            bound = 1 / math.sqrt(layer.in_features)
+            assert 0.95 * bound < layer.weight.abs().max() <= bound
+        if getattr(layer, "bias", None) is not None:
+            assert (layer.bias == 0).all()
+    pairs = zip(model.parameters(), again.parameters(), other.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b, _ in pairs)
+    assert not torch.equal(next(model.parameters()), next(other.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("vgg16", {"depth": 13}, "model.depth=13: VGG has 16 or 19"),
+        ("preresnet164", {"depth": 100}, r"model.depth=100: must be 9n \+ 2"),
+        ("wide_resnet28x10", {"depth": 27}, r"model.depth=27: must be 6n \+ 4"),
+        ("wide_resnet28x10", {"widen": 0}, "model.widen=0: must be at least 1"),
+        ("vgg16", {"widen": 2}, "model vgg16: .*widen"),
+    ],
+)
+def test_what_a_model_cannot_be_is_said(name: str, change: dict[str, int], message: str) -> None:
+    """With the values that it takes."""
+    with pytest.raises(ValueError, match=message):
+        build(name, **change)
