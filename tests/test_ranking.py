@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from aswa.data.sources import EMBEDDED
 from aswa.models import kge
 from aswa.tasks import ranking
 from aswa.tasks.link_prediction import LinkPrediction
-from aswa.tasks.ranking import FilteredRanking, mean_reciprocal_rank, rank_metrics
+from aswa.tasks.ranking import FilteredRanking, ScoreBlocks, mean_reciprocal_rank, rank_metrics
 from aswa.training.trajectory import Trajectory
 
 GOLDEN = Path(__file__).resolve().parents[1] / "benchmarks" / "golden"
@@ -32,6 +33,15 @@ MiB = 2**20
 def umls() -> KnowledgeGraph:
     """UMLS with reciprocals."""
     return read_graph(EMBEDDED / "umls").with_reciprocals()
+
+
+def in_blocks(score_all: Callable[[Tensor, Tensor], Tensor]) -> ScoreBlocks:
+    """Any (h [B], r [B]) → scores [B, n_entities], in the form of `BilinearModel.score_blocks`."""
+
+    def write(h: Tensor, r: Tensor, width: int, out: Tensor) -> None:
+        torch.cat([block.flatten() for block in score_all(h, r).split(width, 1)], out=out)
+
+    return write
 
 
 def rank_test_split(graph: KnowledgeGraph, **options: Any) -> FilteredRanking:
@@ -96,7 +106,7 @@ def test_ranks_are_those_of_brute_force(
         slow_rank(table[h, r].tolist(), t, {c for a, b, c in known.tolist() if (a, b) == (h, r)})
         for h, r, t in triples.tolist()
     ]
-    assert ours.ranks(lambda h, r: table[h, r]).tolist() == expected
+    assert ours.ranks(in_blocks(lambda h, r: table[h, r])).tolist() == expected
 
 
 def pykeen_scores(kind: str, graph: KnowledgeGraph) -> Tensor:
@@ -117,7 +127,7 @@ def test_ranks_are_pykeens(umls: KnowledgeGraph, kind: str) -> None:
     tails = umls.test[: len(umls.test) // 2]
     assert torch.equal(tails, torch.from_numpy(golden["triples"]).long())
     table = pykeen_scores(kind, umls)
-    ranks = rank_test_split(umls).ranks(lambda h, r: table[r, h].clone())
+    ranks = rank_test_split(umls).ranks(in_blocks(lambda h, r: table[r, h].clone()))
     tail, head = ranks.chunk(2)
     for ours, side in ((tail, "tail"), (head, "head")):
         np.testing.assert_allclose(ours.numpy(), golden[f"{side}_rank"], rtol=0, atol=1e-6)
@@ -144,9 +154,11 @@ def test_a_constant_scorer_gets_what_guessing_would(umls: KnowledgeGraph) -> Non
 
     splits = (renumbered(split) for split in (umls.train, umls.valid, umls.test))
     for graph in (umls, KnowledgeGraph(umls.entities, umls.relations, *splits)):
-        ranks = rank_test_split(graph).ranks(lambda h, r: torch.full((len(h), n), 0.3))
+        ranks = rank_test_split(graph).ranks(in_blocks(lambda h, r: torch.full((len(h), n), 0.3)))
         assert ranks.tolist() == expected
-        nan = rank_test_split(graph).ranks(lambda h, r: torch.full((len(h), n), torch.nan))
+        nan = rank_test_split(graph).ranks(
+            in_blocks(lambda h, r: torch.full((len(h), n), torch.nan))
+        )
         assert nan.tolist() == candidates  # a model gone NaN is last everywhere
 
 
@@ -158,7 +170,10 @@ def test_a_nan_target_is_last(small_graph: KnowledgeGraph) -> None:
     row = torch.full((n,), -3e38)
     row[t] = torch.nan
     index = TailIndex(triples, len(small_graph.relations))
-    assert FilteredRanking(triples, index, n).ranks(lambda h, r: row[None].clone()).item() == n
+    assert (
+        FilteredRanking(triples, index, n).ranks(in_blocks(lambda h, r: row[None].clone())).item()
+        == n
+    )
 
 
 def test_memory_budget_changes_no_rank(umls: KnowledgeGraph) -> None:
@@ -174,7 +189,7 @@ def test_memory_budget_changes_no_rank(umls: KnowledgeGraph) -> None:
             shapes.setdefault(budget, []).append(len(h))
             return model.score_all(h, r)
 
-        return rank_test_split(umls, memory_budget=budget).ranks(score_all)
+        return rank_test_split(umls, memory_budget=budget).ranks(in_blocks(score_all))
 
     expected = ranks(2**40)
     assert expected.unique().numel() > 100
@@ -189,7 +204,7 @@ def test_tiles_change_no_rank(
 ) -> None:
     """With integer scores, which are the same however they are computed."""
     table = pykeen_scores("random", umls)
-    expected = rank_test_split(umls).ranks(lambda h, r: table[r, h])
+    expected = rank_test_split(umls).ranks(in_blocks(lambda h, r: table[r, h]))
     monkeypatch.setattr(ranking, "TILE", tile)
     calls: list[int] = []
 
@@ -197,7 +212,7 @@ def test_tiles_change_no_rank(
         calls.append(len(h))
         return table[r, h]
 
-    assert torch.equal(rank_test_split(umls).ranks(score_all), expected)
+    assert torch.equal(rank_test_split(umls).ranks(in_blocks(score_all)), expected)
     assert len(calls) > 1
     assert max(calls) <= max(1, tile // 135)
 
@@ -231,7 +246,7 @@ def test_memory_stays_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(ranking, "PIECE", piece)
         ours = FilteredRanking(triples, index, n_entities, budget)
         with LargestTensor() as seen:
-            ours.ranks(lambda h, r: scores[h])
+            ours.ranks(in_blocks(lambda h, r: scores[h]))
         largest[budget, piece] = seen.bytes
     assert largest[1024 * MiB, cached] <= 4 * cached * torch.get_num_threads()
     assert largest[64 * MiB, unlimited] <= 16 * MiB  # scores and comparisons are there at a time
@@ -251,10 +266,10 @@ def test_a_models_ranks_are_those_of_its_scores(
     for table in (model.entity, model.relation):
         table.data.mul_(10).round_().div_(2)
     ours = rank_test_split(umls)
-    ranks = ours.ranks(lambda h, r: model.score_all(h, r).detach())
-    assert torch.equal(ours.ranks_of(model), ranks)
+    ranks = ours.ranks(in_blocks(lambda h, r: model.score_all(h, r).detach()))
+    assert torch.equal(ours.ranks(model.score_blocks), ranks)
     assert ranks.frac().any()
-    constant = ours.ranks(lambda h, r: torch.zeros(len(h), len(umls.entities)))
+    constant = ours.ranks(in_blocks(lambda h, r: torch.zeros(len(h), len(umls.entities))))
     assert ours.chance() == mean_reciprocal_rank(constant)
 
 
@@ -275,10 +290,12 @@ def test_ranks_are_fp32_when_training_is_not(model: str) -> None:
     assert not torch.equal(half.model.entity, full.model.entity)
     graph = task.graph
     index = TailIndex(torch.cat([graph.train, graph.valid]), len(graph.relations))
-    ranks = FilteredRanking(graph.valid, index, len(graph.entities)).ranks(half.model.score_all)
+    ranks = FilteredRanking(graph.valid, index, len(graph.entities)).ranks(
+        in_blocks(half.model.score_all)
+    )
     assert half.history["valid"]["sgd"] == [mean_reciprocal_rank(ranks)]
     with torch.autocast("cpu", torch.bfloat16):
         coarse = FilteredRanking(graph.valid, index, len(graph.entities)).ranks(
-            half.model.score_all
+            in_blocks(half.model.score_all)
         )
     assert not torch.equal(coarse, ranks)  # so bf16 scores would have been noticed

@@ -16,14 +16,13 @@ import torch
 from torch import Tensor
 
 from aswa.data.knowledge_graph import TailIndex
-from aswa.models.kge.bilinear import BilinearModel
 
 TOLERANCE = 1e-6  # times max(1, |score|): a few units in the last place of fp32 sums
 TILE = 10 * 2**20  # scores held at a time: a constant, see `FilteredRanking`
 BLOCK = 2**20  # scores made by one matrix product on a CPU, which then are still in cache
 PIECE = 2**17  # comparisons that a CPU's thread makes at a time: summed from its core's cache
 
-ScoreAll = Callable[[Tensor, Tensor], Tensor]
+ScoreBlocks = Callable[[Tensor, Tensor, int, Tensor], None]
 
 
 class _Tile(NamedTuple):
@@ -115,28 +114,14 @@ class FilteredRanking:
         """Mean reciprocal rank of a constant scorer, which ties with every candidate."""
         return mean_reciprocal_rank(torch.cat([(1 + t.last.double()) / 2 for t in self._tiles]))
 
-    def ranks_of(self, model: BilinearModel) -> Tensor:
-        """`ranks(model.score_all)`, faster."""
-
-        def write_blocks(h: Tensor, r: Tensor, out: Tensor) -> None:
-            model.score_blocks(h, r, self.width, out)
-
-        return self._ranks(write_blocks)
-
-    def ranks(self, score_all: ScoreAll) -> Tensor:
+    @torch.no_grad()
+    def ranks(self, score_blocks: ScoreBlocks) -> Tensor:
         """Ranks, float64 [n], in the order of the triples; from 1, halves where there are ties.
 
         Args:
-            score_all: (h [B], r [B]) → scores [B, n_entities].
+            score_blocks: (h [B], r [B], width, out [B · n_entities]) writes the scores into out, as
+                blocks [B, width] of entities one after the other: `BilinearModel.score_blocks`.
         """
-
-        def write_blocks(h: Tensor, r: Tensor, out: Tensor) -> None:
-            torch.cat([block.flatten() for block in score_all(h, r).split(self.width, 1)], out=out)
-
-        return self._ranks(write_blocks)
-
-    @torch.no_grad()
-    def _ranks(self, write_blocks: Callable[[Tensor, Tensor, Tensor], None]) -> Tensor:
         ranks = torch.empty(self.n_triples, dtype=torch.float64, device=self.device)
         # One buffer for all tiles: new memory would cost as much time as the comparisons.
         queries = max(len(tile.h) for tile in self._tiles)
@@ -146,7 +131,7 @@ class FilteredRanking:
         spare = torch.empty(rows * self.width, device=self.device)
         for tile in self._tiles:
             scores = buffer[: len(tile.h) * self.n_entities]
-            write_blocks(tile.h, tile.r, scores)
+            score_blocks(tile.h, tile.r, self.width, scores)
             target = scores[tile.target].unsqueeze(1)
             scores[tile.filtered] = torch.nan  # NaN compares false: out of the ranking
             ranks[tile.where] = torch.where(
