@@ -120,13 +120,13 @@ def rank(config: RunConfig, options: argparse.Namespace) -> dict[str, Any]:
     for _ in range(options.rounds):
         vars(task).pop("_test", None)  # so that its index and filter are built again
         build, ranking = timed(lambda: task._test)
-        seconds, ranks = timed(lambda ranking=ranking: ranking.ranks_of(model))
+        seconds, ranks = timed(lambda ranking=ranking: ranking.ranks(model.score_blocks))
         whole.append(build + seconds)
         alone.append(seconds)
     peak = process_memory.peak_mib()
     process_memory.reset_peak()
     filter_built = process_memory.resident_mib()
-    rows = most_queries(model, lambda: task._test.ranks_of(model))
+    rows = most_queries(model, lambda: task._test.ranks(model.score_blocks))
     pairs = task.graph.test[:, 0] * task.n_relations + task.graph.test[:, 1]
     queries = len(torch.unique(pairs))
     if options.ranks:

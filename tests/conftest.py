@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from hypothesis import settings
 
 from aswa.data.knowledge_graph import KnowledgeGraph
+from fetch_server import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,6 +46,21 @@ def small_graph() -> KnowledgeGraph:
     train, valid, test = torch.stack([h, r, t], 1).split([60, 12, 12])
     entities, relations = tuple(map("e{:02}".format, range(12))), ("r0", "r1", "r2")
     return KnowledgeGraph(entities, relations, train, valid, test).with_reciprocals()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Closed at the end."""
+    running = Server()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the cache nor the datasets of the person who runs the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("ASWA_DATA_DIR", raising=False)
 
 
 class TimeLeft:

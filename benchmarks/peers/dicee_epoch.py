@@ -9,30 +9,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import tempfile
-from importlib.metadata import version
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import command_line
 import process_memory
 from batch_clock import BatchClock, Enough
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of train, valid, test.txt")
-    parser.add_argument("--model", choices=["DistMult", "ComplEx"], required=True)
-    parser.add_argument("--dim", type=int, required=True)
-    parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--seconds", type=float, default=40, help="of training, then it stops")
-    parser.add_argument("--lr", type=float, default=0.01)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--cap-gib", type=float, default=16)
-    parser.add_argument("--out", type=Path, required=True)
-    return parser.parse_args()
 
 
 def watch(trainer_class: Any, clock: BatchClock, options: argparse.Namespace) -> dict[str, Any]:
@@ -87,18 +71,5 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return clock.figures(learnt["pairs"]) | {"mib": memory}
 
 
-def main() -> None:
-    options = parse()
-    record: dict[str, Any] = {"peer": "dicee", "version": version("dicee")}
-    record["batch"] = options.batch
-    try:
-        record |= measure(options)
-    except (MemoryError, RuntimeError) as error:
-        if not process_memory.is_out_of_memory(error):
-            raise
-        record["out_of_memory"] = options.cap_gib
-    options.out.write_text(json.dumps(record))
-
-
 if __name__ == "__main__":
-    main()
+    command_line.run_epoch("dicee", __doc__.splitlines()[0], measure)

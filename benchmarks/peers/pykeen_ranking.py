@@ -17,27 +17,10 @@ import argparse
 import json
 import time
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+import command_line
 import process_memory
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of train, valid, test.txt")
-    parser.add_argument("--model", choices=["DistMult", "ComplEx"], required=True)
-    parser.add_argument("--dim", type=int, required=True)
-    parser.add_argument("--weights", type=Path, required=True, help="entity.npy, relation.npy")
-    parser.add_argument("--path", choices=["evaluator", "loop"], default="evaluator")
-    parser.add_argument("--batches", type=int, nargs="+", help="sizes to try on a part")
-    parser.add_argument("--share", type=float, default=0.1)
-    parser.add_argument("--batch", type=int, help="size with which to rank everything")
-    parser.add_argument("--ranks", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--cap-gib", type=float, default=16)
-    parser.add_argument("--out", type=Path, required=True)
-    return parser.parse_args()
 
 
 class Ranking:
@@ -101,7 +84,9 @@ class Ranking:
 
 
 def main() -> None:
-    options = parse()
+    parser = command_line.ranking_parser(__doc__.splitlines()[0])
+    parser.add_argument("--path", choices=["evaluator", "loop"], default="evaluator")
+    options = parser.parse_args()
     import numpy as np
     import torch
 

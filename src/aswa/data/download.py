@@ -34,6 +34,7 @@ from tqdm import tqdm
 from aswa.data.disk import lock, storing, sync, write_atomically
 
 BLOCK = 2**18
+LARGEST = 4 * 2**30  # bytes of a file; the largest data set that is known here has 0.2 GB packed
 
 
 class DownloadFailed(Exception):
@@ -181,13 +182,17 @@ def _attempt(url: str, part: Path, notes: Path, timeout: float, bar: tqdm[Any]) 
         if answer.status == 206 and (start != have or length != version.get("length", length)):
             part.unlink(missing_ok=True)
             raise _Cut("the server went on with something else than was asked for")
+        _bound(url, length or 0, part)
         with storing(part):
             file = part.open("ab" if start else "wb")
         with file:
             version = {"url": url, "length": length, "validator": _validator(answer)}
             write_atomically(notes, json.dumps(version).encode())
             bar.total, bar.n = length, start
+            size = start
             while block := answer.read1(BLOCK):
+                size += len(block)
+                _bound(url, size, part)  # the server may not have said how much it sends
                 with storing(part):
                     file.write(block)
                     file.flush()
@@ -195,6 +200,16 @@ def _attempt(url: str, part: Path, notes: Path, timeout: float, bar: tqdm[Any]) 
     have = _size(part)
     if length is not None and have != length:
         raise _Cut(f"the connection was cut after {have:,} of {length:,} bytes")
+
+
+def _bound(url: str, size: int, part: Path) -> None:
+    """Fill no disk with an endless answer."""
+    if size > LARGEST:
+        part.unlink(missing_ok=True)
+        raise DownloadFailed(
+            f"{url}: more than {LARGEST:,} bytes, so it is not the file that was wanted; if it is, "
+            "download it by other means and use --from DIR"
+        )
 
 
 def _open(request: urllib.request.Request, part: Path, timeout: float) -> http.client.HTTPResponse:

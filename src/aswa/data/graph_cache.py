@@ -7,11 +7,13 @@ counts as missing. The whole folder may be deleted at any time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import numpy as np
 from aswa.data.sources import user_cache
 
 FORMAT = 1  # of an entry; a change of it, or of how ids are given, makes all entries new
+ABANDONED = 3600  # seconds after which nobody can still be writing an entry
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ def save(name: str, entry: Entry) -> None:
     final = user_cache() / "graphs" / name
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(final.parent)
         partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=final.parent))
     except OSError:
         return
@@ -77,6 +81,14 @@ def save(name: str, entry: Entry) -> None:
         os.replace(partial, final)
     except OSError:  # a full disk: the next run parses again
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """What killed processes left half written; not what another one is writing now."""
+    for partial in folder.glob(".*"):
+        with contextlib.suppress(OSError):  # another process has removed it
+            if time.time() - partial.stat().st_mtime > ABANDONED:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _sha256(header: bytes, triples: np.ndarray) -> str:

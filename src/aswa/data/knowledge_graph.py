@@ -172,27 +172,26 @@ def _index(files: Mapping[str, TriplesFile], sha256: Mapping[str, str | None]) -
         found[split] = hashlib.sha256(content).hexdigest() if packed else file.sha256
         _check_sha256(file, found[split], sha256.get(split))
         tables.append(parse(content, file.path))
-    entities = _sorted_names([table[column] for table in tables for column in ("head", "tail")])
-    relations = _sorted_names([table["relation"] for table in tables])
-    names = {"head": entities, "relation": relations, "tail": entities}
-    triples = np.concatenate(
-        [np.stack([_ids(table[c], names[c]) for c in names], 1) for table in tables]
-    )
+    entities, ends = _numbered([table[c] for c in ("head", "tail") for table in tables])
+    relations, r = _numbered([table["relation"] for table in tables])
+    triples = np.stack([ends[: len(r)], r, ends[len(r) :]], 1)
     sizes = {split: len(table) for split, table in zip(files, tables, strict=True)}
     return graph_cache.Entry(entities.to_pylist(), relations.to_pylist(), triples, sizes, found)
 
 
-def _sorted_names(columns: list[pa.ChunkedArray]) -> pa.Array:
-    """Distinct names of dictionary-encoded columns, in the order of their code points."""
-    names = pc.unique(pa.concat_arrays([column.chunk(0).dictionary for column in columns]))
-    return names.take(pc.sort_indices(names))
+def _numbered(columns: list[pa.ChunkedArray]) -> tuple[pa.Array, np.ndarray]:
+    """Distinct names in the order of their code points, and their int32 ids in all columns.
 
-
-def _ids(column: pa.ChunkedArray, names: pa.Array) -> np.ndarray:
-    """Positions in `names`, int32 [n]."""
-    encoded = column.chunk(0)
-    positions = pc.index_in(encoded.dictionary, names).to_numpy(zero_copy_only=False)
-    return positions.astype(np.int32)[encoded.indices.to_numpy()]
+    All columns are hashed at once, which numbers names as they first occur: then there is one
+    dictionary, and only the distinct names need sorting.
+    """
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    encoded = pa.chunked_array(chunks).dictionary_encode().combine_chunks()
+    names, first = encoded.dictionary, encoded.indices.to_numpy()
+    order = pc.sort_indices(names)
+    ids = np.empty(len(names), np.int32)
+    ids[order.to_numpy()] = np.arange(len(names), dtype=np.int32)
+    return names.take(order), ids[first]
 
 
 def _check_sha256(file: TriplesFile, found: str, expected: str | None) -> None:

@@ -28,7 +28,7 @@ _UNPACK: dict[str, Callable[[bytes], bytes]] = {
     ".txt.xz": lzma.decompress,
 }
 _MARK = b"\xef\xbb\xbf"
-_BLOCK = 2**24  # bytes parsed at a time, measured: smaller ones make more dictionaries to unify
+_BLOCK = 2**20  # bytes that a thread parses at a time, measured
 _COLUMNS = ("head", "relation", "tail")
 
 
@@ -81,7 +81,7 @@ def open_split(folder: Path, split: str, rebuilt: bool = False) -> TriplesFile:
 
 
 def parse(content: bytes, path: Path) -> pa.Table:
-    """Columns head, relation, tail of names, in the order of the lines, dictionary-encoded.
+    """Columns head, relation, tail of names, in the order of the lines.
 
     Args:
         content: uncompressed bytes.
@@ -102,7 +102,6 @@ def _parse_plain(content: bytes) -> pa.Table | None:
         content = content.replace(b"\r\n", b"\n")
         if b"\r" in content:  # part of a name: Arrow would end the line there
             return None
-    name = pa.dictionary(pa.int32(), pa.string())
     try:
         table = pyarrow.csv.read_csv(
             pa.py_buffer(content),
@@ -110,17 +109,13 @@ def _parse_plain(content: bytes) -> pa.Table | None:
             pyarrow.csv.ParseOptions(
                 delimiter="\t", quote_char=False, double_quote=False, ignore_empty_lines=False
             ),
-            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(_COLUMNS, name)),
+            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(_COLUMNS, pa.string())),
         )
     except pa.ArrowInvalid:
         return None
-    table = table.unify_dictionaries().combine_chunks()
-    empty = any(pc.any(pc.equal(_names(table[column]), "")).as_py() for column in _COLUMNS)
-    return None if empty or not len(table) else table
-
-
-def _names(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0).dictionary
+    # No line at all has no shortest name, and is left to the other parser too.
+    shortest = (pc.min(pc.binary_length(table[column])).as_py() for column in _COLUMNS)
+    return table if all(shortest) else None
 
 
 def _parse_lines(content: bytes, path: Path) -> pa.Table:
@@ -144,9 +139,8 @@ def _parse_lines(content: bytes, path: Path) -> pa.Table:
             )
     if not triples:
         raise ValueError(f"{path}: the file is empty")
-    columns = zip(*triples, strict=True)
-    arrays = [pa.array(column, pa.string()).dictionary_encode() for column in columns]
-    return pa.table(dict(zip(_COLUMNS, arrays, strict=True))).combine_chunks()
+    columns = [pa.array(column, pa.string()) for column in zip(*triples, strict=True)]
+    return pa.table(dict(zip(_COLUMNS, columns, strict=True)))
 
 
 def line_of(content: bytes, relation: str) -> int:

@@ -62,7 +62,7 @@ class LinkPrediction:
 
     def score(self, model: nn.Module) -> float:
         model.eval()
-        return mean_reciprocal_rank(self._valid.ranks_of(_bilinear(model)))
+        return mean_reciprocal_rank(self._valid.ranks(_bilinear(model).score_blocks))
 
     def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
         """`mrr`, `hits@k`, each also `_head` and `_tail`; on train the loss without dropout."""
@@ -70,7 +70,7 @@ class LinkPrediction:
         if split == "train":
             return {"loss": self._train_loss(model)}
         ranking = self._valid if split == "valid" else self._test
-        ranks = ranking.ranks_of(_bilinear(model))
+        ranks = ranking.ranks(_bilinear(model).score_blocks)
         tail, head = ranks.chunk(2)  # triples, then their reciprocals
         return {**rank_metrics(ranks), **rank_metrics(head, "_head"), **rank_metrics(tail, "_tail")}
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aswa.data.knowledge_graph import TailIndex
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.tasks.tiled_losses import TiledPositives, set_bce_of_batch, tail_cross_entropy
+from aswa.tasks.tiled_losses import TiledPositives, set_bce, tail_cross_entropy
 
 
 class Objective(Protocol):
@@ -45,7 +45,7 @@ class KvsAll:
         positives = TiledPositives(row, column, len(order), batch_size, len(model.entity))
         for i, first in enumerate(range(0, len(order), batch_size)):
             q = model.queries(h[first : first + batch_size], r[first : first + batch_size])
-            loss = set_bce_of_batch(q, model.entity, positives, i, self.label_smoothing)
+            loss = set_bce(q, model.entity, positives, i, self.label_smoothing)
             yield loss, len(q)
 
 

@@ -31,8 +31,8 @@ class TiledPositives:
     Made for a whole epoch at once, so that no batch has to wait for a device.
 
     Args:
-        row, column: int64 [K]; entity `column[k]` is a positive of query `row[k]`, in the order of
-            the rows, which count through the batches.
+        row, column: int64 [K]; entity `column[k]` is a positive of query `row[k]`, each pair once,
+            in the order of the rows, which count through the batches.
         n_queries: in all.
         batch_size: queries a batch; the last may have fewer.
         n_entities: candidates.
@@ -149,28 +149,20 @@ def _sum_softplus_of_minus_abs(p: Tensor, spare: Tensor) -> Tensor:
 
 
 def set_bce(
-    q: Tensor, entity: Tensor, row: Tensor, column: Tensor, smoothing: float = 0.0
+    q: Tensor, entity: Tensor, positives: TiledPositives, batch: int, smoothing: float = 0.0
 ) -> Tensor:
     """Mean binary cross-entropy over all entities.
 
     Args:
-        q: composed queries [B, d].
+        q: composed queries [B, d] of one batch.
         entity: table [n_entities, d]; the scores are q entityᵀ.
-        row, column: int64 [K]; entity `column[k]` is a positive of query `row[k]`, each pair once,
-            in the order of the rows.
+        positives: of all batches.
+        batch: which of them this is.
         smoothing: ε; labels become y (1 − ε) + ε / n_entities.
 
     Returns:
         scalar; equals `binary_cross_entropy_with_logits` on dense labels.
     """
-    positives = TiledPositives(row, column, len(q), len(q), len(entity))
-    return set_bce_of_batch(q, entity, positives, 0, smoothing)
-
-
-def set_bce_of_batch(
-    q: Tensor, entity: Tensor, positives: TiledPositives, batch: int, smoothing: float
-) -> Tensor:
-    """`set_bce` of the queries of one of the batches that `positives` was made for."""
     return _SetBCE.apply(q, entity, positives, batch, smoothing, torch.is_grad_enabled())
 
 
