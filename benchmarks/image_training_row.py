@@ -58,7 +58,11 @@ def usual_batches(config: RunConfig, task: ImageClassification) -> Iterator[Any]
 
     return iter(
         torch.utils.data.DataLoader(
-            Cifar(), config.batch_size, shuffle=True, num_workers=2, pin_memory=task.device.type == "cuda"
+            Cifar(),
+            config.batch_size,
+            shuffle=True,
+            num_workers=2,
+            pin_memory=task.device.type == "cuda",
         )
     )
 

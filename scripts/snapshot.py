@@ -1,8 +1,8 @@
-"""Commit what `make reproduce` made: `python scripts/snapshot.py [RESULTS_DIR]`.
+"""Commit what a recipe made: `python scripts/snapshot.py NAME [RESULTS_DIR]`.
 
-Copies the tables, figures and test records of RESULTS_DIR/analysis (default `results`) to
-results/reproduce/, and writes the README's result and speed blocks from them and from
-benchmarks/results/, so that no number in the README is typed by hand.
+NAME is one of SNAPSHOTS. Copies the tables, figures and test records of RESULTS_DIR/analysis to
+results/NAME/, and writes the block of results in the page that shows them, so that no number in it
+is typed by hand. `reproduce` also fills in the README's block of speed from benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -19,60 +20,100 @@ from aswa.analysis.study import analyse
 from aswa.results.store import read_result, result_paths
 
 ROOT = Path(__file__).resolve().parents[1]
-SNAPSHOT = ROOT / "results" / "reproduce"
-FILES = (
-    "results.parquet",
-    "significance.csv",
-    "tables/test_mrr.md",
-    "tables/significance.md",
-    "figures/learning_curves_mrr.png",
-    "figures/paired_differences_mrr.png",
-)
 SPEED = ROOT / "benchmarks" / "results" / "link_prediction_speed.md"
 
 
-def copy_analysis(results: Path) -> None:
-    """Copy FILES, flat, from RESULTS_DIR/analysis."""
-    SNAPSHOT.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        source = results / "analysis" / name
+class Snapshot(NamedTuple):
+    """Where a recipe leaves its results, what makes them, which page shows them, what is judged."""
+
+    results: str
+    command: str
+    page: str
+    metric: str = "mrr"
+
+
+SNAPSHOTS = {
+    "reproduce": Snapshot("results", "make reproduce", "README.md"),
+    "large_graphs": Snapshot(
+        "results/link_prediction_cpu",
+        "aswa-train experiment=link_prediction_cpu",
+        "docs/large_graphs.md",
+    ),
+    "images": Snapshot(
+        "results/images_cpu", "make reproduce-images", "docs/images.md", metric="accuracy"
+    ),
+}
+
+
+def copy_analysis(name: str, results: Path) -> None:
+    """Copy what the pages and tests use, flat, from RESULTS_DIR/analysis."""
+    metric = SNAPSHOTS[name].metric
+    target = ROOT / "results" / name
+    target.mkdir(parents=True, exist_ok=True)
+    for file in (
+        "results.parquet",
+        "significance.csv",
+        f"tables/test_{metric}.md",
+        "tables/significance.md",
+        f"figures/learning_curves_{metric}.png",
+        f"figures/paired_differences_{metric}.png",
+    ):
+        source = results / "analysis" / file
         if not source.is_file():
-            sys.exit(f"{source} is not there; run `make reproduce` first")
-        shutil.copyfile(source, SNAPSHOT / source.name)
+            sys.exit(f"{source} is not there; run `{SNAPSHOTS[name].command}` first")
+        shutil.copyfile(source, target / source.name)
 
 
-def result_block(results: Path) -> str:
-    """Table, answer, figure, and what they were made with."""
-    table = (SNAPSHOT / "test_mrr.md").read_text().strip()
-    answer = " ".join(analyse(results, load_plan()).answer())
-    records = [read_result(path) for path in result_paths(results)]
+def result_block(name: str, results: Path) -> str:
+    """Table, answer, figures, and what they were made with."""
+    metric = SNAPSHOTS[name].metric
+    folder = ("../" * SNAPSHOTS[name].page.count("/")) + f"results/{name}"
+    parts = [
+        (ROOT / "results" / name / f"test_{metric}.md").read_text().strip(),
+        " ".join(analyse(results, load_plan()).answer()),
+        f"![learning curves]({folder}/learning_curves_{metric}.png)",
+        f"![paired differences]({folder}/paired_differences_{metric}.png)",
+        made_with([read_result(path) for path in result_paths(results)]),
+    ]
+    return "\n\n".join(parts)
+
+
+def made_with(records: list[dict[str, Any]]) -> str:
+    """How many runs of how many epochs, on what, by which code."""
     seconds = sum(record["seconds"]["total"] for record in records)
-    versions = records[0]["versions"]
-    made = (
-        f"{len(records)} runs, {seconds / 60:.0f} minutes of one core in all, torch "
-        f"{versions['torch']}, commit {str(records[0]['git']['sha'])[:10]}."
+
+    def words(values: set[Any]) -> str:
+        return " or ".join(map(str, sorted(values)))
+
+    return (
+        f"{len(records)} runs of {words({r['config']['epochs'] for r in records})} epochs, "
+        f"{words({r['config']['threads'] for r in records})} thread(s) each, on "
+        f"{words({r['device'] for r in records})}, {seconds / 60:.0f} minutes in all, torch "
+        f"{words({r['versions']['torch'] for r in records})}, commit "
+        f"{words({str(r['git']['sha'])[:10] for r in records})}."
     )
-    figure = "![learning curves](results/reproduce/learning_curves_mrr.png)"
-    differences = "![paired differences](results/reproduce/paired_differences_mrr.png)"
-    return f"{table}\n\n{answer}\n\n{figure}\n\n{differences}\n\n{made}"
 
 
-def fill(readme: str, block: str, text: str) -> str:
-    """The README with the text between the marks of `block` replaced."""
+def fill(page: str, block: str, text: str) -> str:
+    """The page with the text between the marks of `block` replaced."""
     marks = rf"(<!-- {block}:begin -->\n).*?(<!-- {block}:end -->)"
-    return re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", readme, flags=re.DOTALL)
+    return re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)
 
 
-def main(results: Path) -> None:
+def main(name: str, results: Path) -> None:
     """Copy, then fill."""
-    copy_analysis(results)
-    path = ROOT / "README.md"
-    readme = fill(path.read_text(), "results", result_block(results))
-    if SPEED.is_file():
-        readme = fill(readme, "speed", SPEED.read_text().strip())
-    path.write_text(readme)
-    print(f"{SNAPSHOT}: {len(pd.read_parquet(SNAPSHOT / 'results.parquet'))} rows; {path} filled")
+    copy_analysis(name, results)
+    path = ROOT / SNAPSHOTS[name].page
+    page = fill(path.read_text(), "results", result_block(name, results))
+    if name == "reproduce" and SPEED.is_file():
+        page = fill(page, "speed", SPEED.read_text().strip())
+    path.write_text(page)
+    rows = pd.read_parquet(ROOT / "results" / name / "results.parquet")
+    print(f"results/{name}: {len(rows)} rows; {path.relative_to(ROOT)} filled")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "results"))
+    if len(sys.argv) < 2 or sys.argv[1] not in SNAPSHOTS:
+        sys.exit(f"usage: python scripts/snapshot.py {'|'.join(SNAPSHOTS)} [RESULTS_DIR]")
+    chosen = SNAPSHOTS[sys.argv[1]].results
+    main(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / chosen)

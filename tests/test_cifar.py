@@ -247,9 +247,7 @@ def test_torchvision_agrees(real: Cifar) -> None:
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     images = real.train_images[:32]
     top, left, flip = draw_crops(32, torch.Generator().manual_seed(0))
-    found = normalise(
-        crop_and_flip(images, top, left, flip), torch.tensor(mean), torch.tensor(std)
-    )
+    found = normalise(crop_and_flip(images, top, left, flip), torch.tensor(mean), torch.tensor(std))
     for i in range(32):
         picture = functional.pad(Image.fromarray(images[i].permute(1, 2, 0).numpy()), [4])
         crop = functional.crop(picture, int(top[i]), int(left[i]), 32, 32)

@@ -31,7 +31,9 @@ PARAMETERS = {
 
 def build(name: str, classes: int = 10, seed: int = 0, **changes: object) -> nn.Module:
     options = yaml.safe_load((conf_dir() / "model" / f"{name}.yaml").read_text())
-    own = {key: options[key] for key in ("depth", "batch_norm", "widen", "dropout") if key in options}
+    own = {
+        key: options[key] for key in ("depth", "batch_norm", "widen", "dropout") if key in options
+    }
     generator = torch.Generator().manual_seed(seed)
     return image.build(name, classes, generator=generator, **{**own, **changes})
 

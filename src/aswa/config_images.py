@@ -19,6 +19,7 @@ PLACES = {
 AVERAGING = {"swa", "ema", "aswa", "aswa_released"}  # these methods have SWA's schedule in `fair`
 ANNEALED = 0.01  # last rate over the first of plain SGD, as in the code of Izmailov et al. 2018
 
+
 def settle_images(plain: dict[str, Any]) -> None:
     """Complete a plain configuration in place; for other kinds of data only check that none asks.
 

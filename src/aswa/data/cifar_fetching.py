@@ -19,7 +19,9 @@ from aswa.data.published import MISSING, OK, WRONG, FileState
 from aswa.data.sources import Published
 
 
-def fetch_cifar(published: Published, data_dir: Path, say: Say, from_dir: Path | None = None) -> str:
+def fetch_cifar(
+    published: Published, data_dir: Path, say: Say, from_dir: Path | None = None
+) -> str:
     """Bring CIFAR to `data_dir`, unless it is there and right.
 
     Args:

@@ -46,7 +46,9 @@ class ImageClassification:
         )
         try:
             train, valid = split_indices(
-                len(data.train_labels), dataset.options["valid_ratio"], dataset.options["train_size"]
+                len(data.train_labels),
+                dataset.options["valid_ratio"],
+                dataset.options["train_size"],
             )
         except ValueError as error:
             raise ConfigError(f"dataset={dataset.name}: {error}") from None
@@ -132,9 +134,7 @@ class ImageClassification:
         """Accuracy and mean loss; each process counts its part of the images."""
         model.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        batches = zip(
-            images.split(EVALUATED_AT_ONCE), labels.split(EVALUATED_AT_ONCE), strict=True
-        )
+        batches = zip(images.split(EVALUATED_AT_ONCE), labels.split(EVALUATED_AT_ONCE), strict=True)
         for number, (batch, right) in enumerate(batches):
             if number % distributed.world_size() == distributed.rank():
                 logits = model(self._input(batch)).float()
