@@ -1,4 +1,4 @@
-"""One measurement of image training, in a process of its own; see image_training.py."""
+"""One measurement of image training, in a process of its own: our loop, the usual one, or epochs with methods."""
 
 from __future__ import annotations
 
@@ -56,15 +56,11 @@ def usual_batches(config: RunConfig, task: ImageClassification) -> Iterator[Any]
         def __getitem__(self, i: int) -> Any:
             return transform(Image.fromarray(pictures[i])), int(labels[i])
 
-    return iter(
-        torch.utils.data.DataLoader(
-            Cifar(),
-            config.batch_size,
-            shuffle=True,
-            num_workers=2,
-            pin_memory=task.device.type == "cuda",
-        )
+    pinned = task.device.type == "cuda"
+    loader = torch.utils.data.DataLoader(
+        Cifar(), config.batch_size, shuffle=True, num_workers=2, pin_memory=pinned
     )
+    return iter(loader)
 
 
 def usual_loop(config: RunConfig, task: ImageClassification, model: nn.Module) -> Iterator[int]:

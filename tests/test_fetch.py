@@ -65,15 +65,13 @@ def test_all_goes_on_after_a_failure(
         name: described(server, ("/KGs.zip", f"KGs/{folder}/{{split}}.txt"), name=name)
         for name, folder in [("nell_995_h25", "NELL"), ("umls", "UMLS"), ("kinship", "KINSHIP")]
     }
-    datasets["cifar10"] = PUBLISHED["cifar10"]
     assert run(tmp_path, *datasets.values(), words=("all", "--data-dir", str(tmp_path))) == 1
     assert_there(tmp_path / "umls")
     assert_there(tmp_path / "kinship", KINSHIP)
     assert len(server.log) == 1
     assert [name for name in leftovers(tmp_path) if name != "nell-995-h25.new"] == []
     said = capsys.readouterr().err
-    assert "cifar10: skipped; images come with image training" in said
-    assert "1 of 4 failed: nell_995_h25" in said
+    assert "1 of 3 failed: nell_995_h25" in said
 
 
 def test_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,8 +95,6 @@ def test_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = {line.split()[0]: " ".join(re.split(r"  +", line)[2:3]) for line in lines[1:]}
     assert found.keys() == PUBLISHED.keys()
     assert {name: state for name, state in found.items() if state != "missing"} == {
-        "cifar10": "not in this version",
-        "cifar100": "not in this version",
         "kinship": "ready",
         "nell_995_h75": "rebuilt train only",
         "umls": "embedded",
@@ -110,7 +106,6 @@ def test_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "code", "message"),
     [
         (["wn18r"], 2, "wn18r: no such dataset; did you mean 'wn18rr'?"),
-        (["cifar10"], 2, "cifar10: images come with image training"),
         ([], 2, "name some datasets, or all"),
         (["umls", "--timeout", "0"], 2, "--timeout 0: must be above 0"),
         (["umls"], 0, "umls: comes with the package"),

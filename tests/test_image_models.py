@@ -1,4 +1,4 @@
-"""Image classifiers: the published numbers of parameters, their initial weights, what they refuse."""
+"""Image classifiers: published numbers of parameters, initial weights, what they refuse."""
 
 from __future__ import annotations
 

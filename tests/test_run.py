@@ -214,7 +214,7 @@ def test_bf16_trains_and_is_judged_in_fp32(all_five: dict[str, Any], tmp_path: P
 
 def test_tf32_without_a_gpu_is_refused(tmp_path: Path) -> None:
     """Rather than recorded and not done."""
-    with pytest.raises(ConfigError, match="precision=tf32: only GPUs"):
+    with pytest.raises(ConfigError, match="precision=tf32: for GPUs only"):
         execute(config(tmp_path, "precision=tf32"))
 
 

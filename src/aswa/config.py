@@ -22,6 +22,7 @@ from aswa.config_checks import ConfigError as ConfigError
 from aswa.config_checks import check_group, convert, typed, unknown
 from aswa.config_dataset import settle_files
 from aswa.config_files import conf_dir
+from aswa.config_graphs import check_link_prediction
 from aswa.config_images import check_images, settle_images
 from aswa.registry import AVERAGERS, MODELS, TASKS
 from aswa.results.store import canonical_json
@@ -301,7 +302,7 @@ def _check_values(config: RunConfig) -> None:
             f"take at most {config.epochs - 1}, or null for three quarters of the run"
         )
     if config.model.kind == "knowledge_graph":
-        _check_link_prediction(config.model.options)
+        check_link_prediction(config.model.options)
     else:
         check_images(config.resolved)
 
@@ -334,22 +335,3 @@ def _check_ranges(config: RunConfig) -> None:
         if (least is not None and value < least) or (greatest is not None and value > greatest):
             bounds = f"at least {least}" if greatest is None else f"in [{least}, {round(greatest)})"
             raise ConfigError(f"{key}={value}: must be {bounds}")
-
-
-def _check_link_prediction(options: dict[str, Any]) -> None:
-    objectives = ("kvsall", "1vsall", "negative_sampling")
-    objective = str(options["objective"])
-    if objective not in objectives:
-        raise ConfigError(unknown(f"model.objective={objective}", objective, objectives))
-    for key in ("input_dropout", "hidden_dropout", "label_smoothing"):
-        if not (isinstance(options[key], (int, float)) and 0 <= options[key] < 1):
-            raise ConfigError(f"model.{key}={options[key]}: must be a number in [0, 1)")
-    for key in ("dim", "negatives"):
-        if not (isinstance(options[key], int) and options[key] >= 1):
-            raise ConfigError(f"model.{key}={options[key]}: must be a whole number, at least 1")
-    if not (isinstance(options["init_scale"], (int, float)) and options["init_scale"] > 0):
-        raise ConfigError(f"model.init_scale={options['init_scale']}: must be a number above 0")
-    if objective == "negative_sampling" and options["label_smoothing"]:
-        raise ConfigError(
-            "model.label_smoothing: negative_sampling has no smoothed labels; set it to 0"
-        )

@@ -21,7 +21,7 @@ def settle_files(dataset: dict[str, Any], data_dir: str | None) -> None:
     """
     dataset.pop("sources", None)  # for aswa-fetch; a new mirror is no new setting
     rebuilt = dataset.pop("rebuilt", None)
-    if "sha256" not in dataset or dataset["kind"] != "knowledge_graph":
+    if "sha256" not in dataset or dataset.get("kind") == "images":
         return
     try:
         folder = find_folder(dataset["folder"], data_dir)

@@ -6,7 +6,7 @@ from typing import Any
 
 from aswa.config_checks import ConfigError, unknown
 
-# Key of a row of `hyperparameters` → the places in a configuration that it fills where they are null.
+# Key of a row of `hyperparameters` → places in a configuration that it fills where they are null.
 PLACES = {
     "epochs": ("epochs",),
     "batch_size": ("batch_size",),
@@ -73,13 +73,15 @@ def _settle_schedule(plain: dict[str, Any]) -> None:
 
 
 def _reduced(plain: dict[str, Any], published: dict[str, Any]) -> str | None:
-    """`4000 training images, 10 of 1000 epochs`; None for an experiment at its full size."""
+    """`4000 training images, 10 epochs`; None for an experiment at its full size."""
     parts = []
     for split, word in (("train", "training"), ("test", "test")):
         if size := plain["dataset"].get(f"{split}_size"):
             parts.append(f"{size} {word} images")
     if _number(plain["epochs"]) < published.get("epochs", 0):
         parts.append(f"{plain['epochs']} of {published['epochs']} epochs")
+    elif parts and not published:
+        parts.append(f"{plain['epochs']} epochs")
     return ", ".join(parts) or None
 
 

@@ -27,8 +27,10 @@ MODELS: dict[str, Entry] = {
     "vgg16_bn": Entry("aswa.models.image.vgg:VGG", "images"),
     "vgg19": Entry("aswa.models.image.vgg:VGG", "images"),
     "vgg19_bn": Entry("aswa.models.image.vgg:VGG", "images"),
+    "preresnet11": Entry("aswa.models.image.preresnet:PreResNet", "images"),
     "preresnet110": Entry("aswa.models.image.preresnet:PreResNet", "images"),
     "preresnet164": Entry("aswa.models.image.preresnet:PreResNet", "images"),
+    "wide_resnet10x1": Entry("aswa.models.image.wide_resnet:WideResNet", "images"),
     "wide_resnet28x10": Entry("aswa.models.image.wide_resnet:WideResNet", "images"),
 }
 

@@ -42,7 +42,7 @@ def shared_setting(run: Run) -> dict[str, Any]:
 
 
 def _schedule_of_methods(run: Run) -> dict[str, Any]:
-    """With schedule=fair its numbers follow from what is averaged, so they belong to the methods."""
+    """With schedule=fair its numbers follow from what is averaged: they are the methods'."""
     schedule = run.config.get("schedule")
     if not isinstance(schedule, dict) or schedule.get("name") != "fair":
         return {}

@@ -4,10 +4,11 @@
 | --- | --- |
 | python | `data_batch_1` … `data_batch_5`, `test_batch`; CIFAR-100: `train`, `test` |
 | binary | the same names with `.bin` |
-| packed | `train_images.tar` of lossless pictures, each with many images one below the other, and `train_labels.npy`; the same for `test` |
+| packed | `train_images.tar`, `train_labels.npy`; the same for `test` |
 
-The python form consists of pickles. They are read by an unpickler that knows arrays and nothing
-else, so that a file from a stranger cannot run code.
+The archives of the packed form hold lossless pictures of many images, one below the other, in the
+order of their names. The python form consists of pickles, which are read by an unpickler that knows
+arrays and nothing else, so that a file from a stranger cannot run code.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def _pickled(path: Path, classes: int) -> Arrays:
 
 
 def _binary(path: Path, classes: int) -> Arrays:
-    """Rows of labels, of which the last is the class (CIFAR-100 has 20 coarser ones too), pixels."""
+    """Rows of labels and pixels; the last label is the class, CIFAR-100 has a coarser one too."""
     content = np.frombuffer(_read(path), np.uint8)
     n_labels = 1 if classes == 10 else 2
     row = n_labels + PIXELS

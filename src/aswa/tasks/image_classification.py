@@ -100,16 +100,14 @@ class ImageClassification:
         assert self._forward is not None, "the model is not of this task"
         images, labels = self._splits["train"]
         order = torch.randperm(len(labels), generator=generator)
-        crops = draw_crops(len(labels), generator)
-        order, *crops = (numbers.to(self.device) for numbers in (order, *crops))
-        first = 0
-        for chosen in order.split(self._config.batch_size):
-            mine = distributed.my_part(chosen)
-            where = [distributed.my_part(c[first : first + len(chosen)]) for c in crops]
-            first += len(chosen)
-            logits = self._forward(self._input(crop_and_flip(images[mine], *where)))
+        drawn = (order, *draw_crops(len(labels), generator))
+        pieces = [numbers.to(self.device).split(self._config.batch_size) for numbers in drawn]
+        for batch in zip(*pieces, strict=True):
+            mine, *crops = map(distributed.my_part, batch)
+            chosen = images.index_select(0, mine)
+            logits = self._forward(self._input(crop_and_flip(chosen, *crops)))
             total = F.cross_entropy(logits, labels[mine], reduction="sum")
-            yield total * (distributed.world_size() / len(chosen)), len(chosen)
+            yield total * (distributed.world_size() / len(batch[0])), len(batch[0])
 
     def score(self, model: nn.Module) -> float:
         """Validation accuracy. With `augment_validation`, of images cropped and flipped at random:
@@ -121,7 +119,7 @@ class ImageClassification:
         if self._config.dataset.options["augment_validation"]:
             generator = torch.Generator().set_state(torch.get_rng_state())
             crops = [numbers.to(self.device) for numbers in draw_crops(len(labels), generator)]
-            images = crop_and_flip(images, *crops)
+            images = crop_and_flip(images, crops[0], crops[1], crops[2])
         return self._measure(model, images, labels)[0]
 
     def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
@@ -170,7 +168,7 @@ class ImageClassification:
 
 
 class _Batches:
-    """Network inputs of fixed images, made anew at each pass; under torchrun each process's part."""
+    """Network inputs of fixed images, made anew at each pass; under torchrun each one's part."""
 
     def __init__(self, images: Tensor, size: int, prepare: Callable[[Tensor], Tensor]) -> None:
         self._images, self._size, self._prepare = images, size, prepare

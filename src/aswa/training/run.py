@@ -105,7 +105,7 @@ def _compute(
         tracker.log(trajectory.epoch, _latest(trajectory.history))
         on_epoch(trajectory)
         late = time.perf_counter() - saved > config.checkpoint_seconds
-        if first and late and not trajectory.finished:
+        if first and late and not trajectory.finished and trajectory.sound:
             total = earlier + time.perf_counter() - start
             state = {**trajectory.state_dict(), "total": total, "versions": versions()}
             entry = save_checkpoint(folder.path, state)

@@ -63,6 +63,11 @@ class Trajectory:
         stopped = [getattr(averager, "should_stop", False) for averager in self.averagers.values()]
         return self.epoch >= self.config.epochs or all(stopped)
 
+    @property
+    def sound(self) -> bool:
+        """The running weights are numbers; those that are not are no state to go on from."""
+        return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+
     def run_epoch(self) -> None:
         """Train one epoch, then let every averager look.
 
