@@ -1,4 +1,4 @@
-"""One measurement of image training, in a process of its own: our loop, the usual one, or epochs with methods."""
+"""One measurement of image training in a process of its own: a loop of steps, or epochs."""
 
 from __future__ import annotations
 

@@ -1,0 +1,97 @@
+"""Published hyper-parameters, schedules made for methods, and what reduces an experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aswa.analysis.runs import Run
+from aswa.analysis.settings import choose_settings
+from aswa.config import ConfigError, load
+from aswa.config_files import conf_dir
+from aswa.training.schedules import learning_rate
+
+TABLES = {
+    (name, table, model): row
+    for name in ("cifar10", "cifar100")
+    for table, models in yaml.safe_load((conf_dir() / "dataset" / f"{name}.yaml").read_text())[
+        "hyperparameters"
+    ].items()
+    for model, row in models.items()
+}
+
+
+@pytest.mark.parametrize(("dataset", "table", "model"), TABLES)
+def test_a_table_fills_in_what_is_null(dataset: str, table: str, model: str) -> None:
+    """Every number of the row arrives where it is used, also at another number of epochs."""
+    row = TABLES[dataset, table, model]
+    words = ["experiment=images_published", f"dataset={dataset}", f"model={model}"]
+    config = load([*words, f"hyperparameters={table}"])
+    assert config.epochs == row["epochs"]
+    assert config.batch_size == row["batch_size"]
+    assert config.lr == row["lr"]
+    assert config.base_optimizer.weight_decay == row["weight_decay"]
+    assert config.base_optimizer.momentum == 0.9
+    assert (config.schedule.start, config.schedule.swa_lr) == (row["swa_start"], row["swa_lr"])
+    assert config.methods["swa"]["start"] == config.methods["aswa_released"]["start"]
+    assert config.methods["swa"]["start"] == row["swa_start"]
+    assert config.reduced is None
+    fewer = load([*words, f"hyperparameters={table}", "epochs=10", "lr=0.3"])
+    assert fewer.lr == 0.3  # what is given stays
+    assert fewer.schedule.start == max(1, round(row["swa_start"] * 10 / row["epochs"]))
+    assert fewer.reduced == f"10 of {row['epochs']} epochs"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["hyperparameters=relased"], "hyperparameters=relased of dataset=cifar10: .*'released'"),
+        (["hyperparameters=izmailov", "model=vgg19"], "hyperparameters=izmailov: model: .*vgg16"),
+        (["dataset.valid_ratio=0", "lr=1"], r"dataset\.valid_ratio=0: must be a number in \(0, 1"),
+        (["dataset.train_size=0", "lr=1"], r"dataset\.train_size=0: must be at least 1"),
+        (["epochs=null", "lr=1"], "epochs=None: expected a whole number"),
+        (["optimizer.swa.start=256", "lr=1"], r"optimizer\.swa\.start=256: nothing would be"),
+        (["model.batch_norm_batches=0", "model=vgg16_bn", "lr=1"], "batch_norm_batches=0: must"),
+    ],
+)
+def test_what_cannot_be_is_said(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(["dataset=cifar10", "model=vgg16", *words])
+
+
+def test_the_fair_schedules() -> None:
+    """SGD decays to the end of its run; the averages reach swa_lr before they begin."""
+    plain, averages = (
+        load(["experiment=images_fair", f"optimizer={name}"]) for name in ("plain", "averages")
+    )
+    rates = [learning_rate(plain.schedule, plain.lr, epoch, 200) for epoch in range(200)]
+    assert rates[0] == rates[100] == 0.05
+    assert rates[-1] == pytest.approx(0.0005)
+    assert rates[150] == pytest.approx(0.05 - (0.05 - 0.0005) * 0.25 / 0.4)
+    rates = [learning_rate(averages.schedule, averages.lr, epoch, 200) for epoch in range(200)]
+    assert rates[80] == 0.05
+    assert set(rates[145:]) == {0.01}
+
+
+def run(optimizer: str, index: int, **changes: Any) -> Run:
+    config = load(["experiment=images_fair", f"optimizer={optimizer}"])
+    resolved = {**config.resolved, **changes}
+    row = {"path": Path(str(index)), "run_id": str(index), "dataset": "cifar10", "model": "vgg16"}
+    record = {**row, "seed": 0, "config": resolved, "decisions": {}, "seconds": {}}
+    methods = property(lambda self: tuple(config.methods))
+    cls = type("OneRun", (Run,), {"methods": methods})
+    return cls(**record, rows=(), versions={}, git={}, device="cpu")
+
+
+def test_fair_runs_are_compared_with_each_other() -> None:
+    """Their schedules differ on purpose; runs that differ in anything else are not pooled."""
+    choice = choose_settings([run("plain", 0), run("averages", 1)])
+    kept = {(0, "sgd"), (0, "early_stopping"), (1, "swa"), (1, "ema"), (1, "aswa")}
+    assert choice.kept == kept
+    assert choice.left_out == ()
+    apart = choose_settings([run("plain", 0), run("averages", 1, batch_size=64)])
+    assert apart.kept < kept
+    assert "batch_size" in apart.left_out[0].differs
