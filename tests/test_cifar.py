@@ -9,6 +9,7 @@ import pickle
 import shutil
 import tarfile
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -32,8 +33,20 @@ def labels(split: str, classes: int) -> np.ndarray:
     return np.arange(len(PIXELS[split]) * 5)[::5][: len(PIXELS[split])] // 5 % classes
 
 
+class Python2Pickler(pickle._Pickler):  # type: ignore[misc,name-defined]
+    """Writes bytes as Python 2 wrote its strings, which is what the published files hold."""
+
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+
+    def save_bytes(self, value: bytes) -> None:
+        self.write(pickle.BINSTRING + len(value).to_bytes(4, "little") + value)
+        self.memoize(value)
+
+    dispatch[bytes] = save_bytes
+
+
 def python_form(folder: Path, classes: int) -> None:
-    """As the publisher's: pickles of protocol 2 with bytes as keys, pixels by channel."""
+    """As the publisher's: pickles of Python 2, pixels by channel."""
     for split, stems in NAMES[classes].items():
         parts = zip(stems, np.array_split(np.arange(len(PIXELS[split])), len(stems)), strict=True)
         for stem, part in parts:
@@ -41,7 +54,8 @@ def python_form(folder: Path, classes: int) -> None:
             found = [int(label) for label in labels(split, classes)[part]]
             key = b"labels" if classes == 10 else b"fine_labels"
             batch = {b"data": pixels, key: found, b"coarse_labels": found, b"filenames": [b"x"]}
-            (folder / stem).write_bytes(pickle.dumps(batch, protocol=2))
+            with (folder / stem).open("wb") as file:
+                Python2Pickler(file, protocol=2).dump(batch)
 
 
 def binary_form(folder: Path, classes: int) -> None:
