@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from aswa.analysis.plan import Plan
 from aswa.analysis.runs import History
 
 DPI = 150
+TITLE_WIDTH = 40  # letters of a line over a panel
 Curves = dict[str, list[npt.NDArray[np.float64]]]
 
 
@@ -76,7 +78,7 @@ def _learning_curves(
     methods_drawn = in_order(m for curves in panels.values() for m in curves)
     figure, axes = _grid(panels)
     for axis, (unit, curves) in zip(axes, sorted(panels.items()), strict=False):
-        axis.set_title(" × ".join(unit), loc="left")
+        axis.set_title(textwrap.fill(" × ".join(unit), TITLE_WIDTH), loc="left")
         for method in methods_drawn:
             if method in curves:
                 _curve(axis, curves[method], method, methods_drawn, band=not late)
@@ -177,7 +179,9 @@ def _legend(figure: Figure, methods: list[str]) -> None:
     figure.legend(
         handles=handles,
         loc="outside upper center",
-        ncols=min(len(handles), int(figure.get_figwidth())),
+        ncols=len(handles)
+        if len(handles) <= figure.get_figwidth()
+        else math.ceil(len(handles) / 2),
         handlelength=3.2,
     )
 
