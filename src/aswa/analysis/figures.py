@@ -27,7 +27,7 @@ from aswa.analysis.plan import Plan
 from aswa.analysis.runs import History
 
 DPI = 150
-TITLE_WIDTH = 40  # letters of a line over a panel
+TITLE_WIDTH = 34  # letters of a line over a panel
 Curves = dict[str, list[npt.NDArray[np.float64]]]
 
 
