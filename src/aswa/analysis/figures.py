@@ -78,7 +78,7 @@ def _learning_curves(
     methods_drawn = in_order(m for curves in panels.values() for m in curves)
     figure, axes = _grid(panels)
     for axis, (unit, curves) in zip(axes, sorted(panels.items()), strict=False):
-        axis.set_title(textwrap.fill(" × ".join(unit), TITLE_WIDTH), loc="left")
+        axis.set_title(_title(unit), loc="left")
         for method in methods_drawn:
             if method in curves:
                 _curve(axis, curves[method], method, methods_drawn, band=not late)
@@ -170,6 +170,11 @@ def _focus(axis: Axes, curves: Curves, late: bool) -> None:
         axis.set_xlim(first, epochs + 0.02 * (epochs - first) + 0.5)
 
 
+def _title(unit: tuple[str, str]) -> str:
+    """`dataset × model`, on several lines where it is long."""
+    return textwrap.fill(" × ".join(unit), TITLE_WIDTH)
+
+
 def _legend(figure: Figure, methods: list[str]) -> None:
     handles = [
         Line2D([], [], color=s.colour, linestyle=s.line, linewidth=s.width, label=method_label(m))
@@ -204,9 +209,9 @@ def _paired_differences(
     units = sorted({(d, m) for d, m, _ in table.index})
     columns = min(len(pairs), 4)
     rows = math.ceil(len(pairs) / columns)
-    figure = Figure(
-        figsize=(1.6 + 2.3 * columns, rows * (1.0 + 0.27 * len(units))), layout="constrained"
-    )
+    lines = max(_title(unit).count("\n") for unit in units)
+    height = rows * (1.0 + (0.27 + 0.16 * lines) * len(units))
+    figure = Figure(figsize=(1.6 + 2.3 * columns, height), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
     for axis in axes[len(pairs) :]:
         axis.set_visible(False)
@@ -219,7 +224,7 @@ def _paired_differences(
             _interval(axis, difference, height, look(b, methods).colour, confidence)
         axis.xaxis.set_major_locator(MaxNLocator(4, symmetric=False))
         axis.grid(axis="y", visible=False)
-    axes[0].set_yticks(range(len(units)), [" × ".join(unit) for unit in units])
+    axes[0].set_yticks(range(len(units)), [_title(unit) for unit in units])
     axes[0].set_ylim(len(units) - 0.4, -0.6)
     figure.supxlabel(f"difference in test {metric_label(metric)} (right of 0: the first is better)",
                      fontsize=9)  # fmt: skip
