@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from aswa.config_checks import ConfigError
 from aswa.results.folder import RunFolder
-from aswa.sweeping import progress
+from aswa.sweeping import progress, slurm
 from aswa.sweeping.frozen import PLAN, freeze
 from aswa.sweeping.gpus import workers_abreast
 from aswa.sweeping.planning import Meanings
@@ -148,9 +148,12 @@ class Grid:
     def _launch(self, jobs: list[Job]) -> list[tuple[Job, str | None]]:
         """Jobs with what went wrong with them: None, BUSY or an error."""
         words = [[*job.overrides, f"+frozen={_quoted(job.folder.path)}"] for job in jobs]
+        submitted = Path(str(self.master.hydra.sweep.dir), ".submitit")
+        earlier = slurm.jobs_of(submitted)
         try:
             returned = self.launcher.launch(words, initial_job_idx=self.launched)
         except Exception as error:  # a worker died, and with it what all the others returned
+            slurm.wait_for(slurm.jobs_of(submitted) - earlier)
             why = f"{type(error).__name__}: {error}"
             return [(job, _left_behind(job, why)) for job in jobs]
         finally:
