@@ -6,8 +6,8 @@
   all cores, from `aswa-train` to its end, over the sum of the runs' own seconds / cores. Aim: 1.15.
 - **Planning**: the same command for 5,000 runs that are finished, seconds until it says so. The
   first plan, which has to compose 5,000 configurations, is given beside it. Aim: 20 s.
-- **Collecting**: `aswa-analyze` of 10,000 results. Aim: 10 s. The results of these two are copies of
-  one under other names and seeds: they time, and mean nothing.
+- **Collecting**: `aswa-analyze` of 10,000 results. Aim: 10 s. The results of these two are copies
+  of one under other names and seeds: they time, and mean nothing.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def main() -> None:
         b = planning(Path(folder, "many"), options.runs)
         c = collecting(Path(folder, "many"), 2 * options.runs)
     rows = [
-        (f"{a['runs']} short runs on {a['cores']} cores", f"{a['seconds']:.0f} s; their own seconds "
-         f"/ cores {a['own'] / a['cores']:.0f} s: {a['ratio']:.2f}", f"{THROUGHPUT}"),
+        (f"{a['runs']} short runs on {a['cores']} cores", f"{a['seconds']:.0f} s; their own "
+         f"seconds / cores {a['own'] / a['cores']:.0f} s: {a['ratio']:.2f}", f"{THROUGHPUT}"),
         (f"planning {b['runs']:,} finished runs", f"{b['finished']:.1f} s", f"{PLANNING:.0f} s"),
         (f"the first plan of {b['runs']:,} runs", f"{b['first']:.0f} s", ""),
         (f"aswa-analyze of {c['files']:,} results", f"{c['seconds']:.1f} s", f"{COLLECTING:.0f} s"),

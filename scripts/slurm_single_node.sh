@@ -29,6 +29,8 @@ $MARK
 ClusterName=single
 SlurmctldHost=$host(127.0.0.1)
 AuthType=auth/munge
+# Seconds that a requeued job waits; 120 if not given.
+AuthInfo=cred_expire=5
 SlurmUser=root
 StateSaveLocation=/var/lib/slurm/ctld
 SlurmdSpoolDir=/var/lib/slurm/d

@@ -1,6 +1,7 @@
 """A sweep through a real SLURM, disturbed in every way that SLURM has.
 
-Skipped where there is none; `sudo scripts/slurm_single_node.sh start` makes one on a Debian machine.
+Skipped where there is none; `sudo scripts/slurm_single_node.sh start` makes one on a Debian
+machine.
 """
 
 from __future__ import annotations

@@ -148,14 +148,19 @@ class Grid:
     def _launch(self, jobs: list[Job]) -> list[tuple[Job, str | None]]:
         """Jobs with what went wrong with them: None, BUSY or an error."""
         words = [[*job.overrides, f"+frozen={_quoted(job.folder.path)}"] for job in jobs]
-        submitted = Path(str(self.master.hydra.sweep.dir), ".submitit")
-        earlier = slurm.jobs_of(submitted)
+
+        def launch() -> Any:
+            return self.launcher.launch(words, initial_job_idx=self.launched)
+
         try:
-            returned = self.launcher.launch(words, initial_job_idx=self.launched)
+            if type(self.launcher).__name__ == "SlurmLauncher":
+                submitted = Path(str(self.master.hydra.sweep.dir), ".submitit")
+                returned = slurm.launch_and_wait(launch, submitted)
+            else:
+                returned = launch()
         except Exception as error:  # a worker died, and with it what all the others returned
-            slurm.wait_for(slurm.jobs_of(submitted) - earlier)
             why = f"{type(error).__name__}: {error}"
-            return [(job, _left_behind(job, why)) for job in jobs]
+            return _left_behind(jobs, why)
         finally:
             self.launched += len(jobs)
         return [(job, _failure(ret)) for job, ret in zip(jobs, returned, strict=True)]
@@ -172,14 +177,23 @@ def _failure(returned: Any) -> str | None:
     return f"{returned._return_value}"
 
 
-def _left_behind(job: Job, why: str) -> str | None:
-    """What happened to a job whose answer is lost, from its folder."""
-    if job.folder.result() is not None:
-        return None
-    status = job.folder.status()
-    if status.get("status") == "failed":
-        return str(status.get("traceback", why)).strip().splitlines()[-1]
-    return why if status else BUSY  # it was being computed, or had not begun
+def _left_behind(jobs: list[Job], why: str) -> list[tuple[Job, str | None]]:
+    """What happened to jobs whose answers are lost, from their folders.
+
+    Those that had not begun are not to blame, as long as others had.
+    """
+    found: list[tuple[Job, str | None]] = []
+    for job in jobs:
+        status = job.folder.status()
+        if job.folder.result() is not None:
+            found.append((job, None))
+        elif status.get("status") == "failed":
+            found.append((job, str(status.get("traceback", why)).strip().splitlines()[-1]))
+        else:
+            found.append((job, why if status else BUSY))
+    if all(outcome == BUSY for _, outcome in found):
+        return [(job, why) for job, _ in found]
+    return found
 
 
 def _wait_for_one(jobs: list[Job]) -> None:
