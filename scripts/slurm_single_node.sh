@@ -84,7 +84,7 @@ CONF
 }
 
 stop() {
-  scancel --quiet --state=PENDING --user="$USER" 2>/dev/null || true
+  scancel --quiet --state=PENDING --user="$(id -un)" 2>/dev/null || true
   for name in slurmd slurmctld munged; do
     pkill -x "$name" || true
   done

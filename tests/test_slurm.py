@@ -23,7 +23,7 @@ from aswa.results.folder import RunFolder
 WORDS = ("-m", "dataset=umls", "model=distmult,complex", "seed=range(8)", "model.dim=16",
          "epochs=400", "lr=0.01", "checkpoint_seconds=0.5", "device=cpu")  # fmt: skip
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1",
-         "hydra.launcher.timeout_min=10", "hydra.launcher.mem_gb=1")  # fmt: skip
+         "hydra.launcher.timeout_min=60", "hydra.launcher.mem_gb=1")  # fmt: skip
 
 
 def slurm(*words: str) -> str:
