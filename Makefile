@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reproduce-images test lint bench bench-large bench-sweeps peers search-lr clean
+.PHONY: help setup reproduce reproduce-images test lint bench bench-large bench-images bench-sweeps \
+	peers search-lr clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -50,6 +51,11 @@ bench-large: setup peers  ## the same on WN18RR and FB15k-237, and how cost grow
 bench-sweeps: setup  ## a sweep killed 200 times, and what sweeps cost besides their runs (half an hour)
 	$(BIN)/python benchmarks/sweep_overhead.py
 	$(BIN)/python benchmarks/kills.py
+
+bench-images: setup  ## the image half: pipeline, training, what networks learn (two hours; quiet machine)
+	$(BIN)/python benchmarks/image_pipeline.py --out benchmarks/results/image_pipeline.json
+	$(BIN)/python benchmarks/image_training.py
+	$(BIN)/python benchmarks/image_learning.py
 
 peers: .peers/.installed  ## make .peers, the venv of the libraries that bench compares with
 

@@ -243,3 +243,21 @@ def test_augmented_validation_is_noise_between_epochs_only(images: Path, tmp_pat
         scores.append(task.score(model))
         assert task.score(model) == scores[-1]
     assert len(set(scores)) > 1
+
+
+def test_the_layout_that_a_configuration_leaves_open_is_the_devices(
+    images: Path, tmp_path: Path
+) -> None:
+    """VGG: planes on a CPU; the same values either way, to rounding."""
+    logits = {}
+    for layout in ("null", "true", "false"):
+        wanted = words("vgg16", images, tmp_path, f"model.channels_last={layout}")
+        task = ImageClassification(load(wanted), torch.device("cpu"))
+        model = task.build_model(torch.Generator().manual_seed(0)).eval()
+        inputs = task._input(task._splits["valid"][0][:8])
+        last = inputs.is_contiguous(memory_format=torch.channels_last)
+        assert last == (layout == "true")
+        with torch.no_grad():
+            logits[layout] = model(inputs)
+    assert torch.equal(logits["null"], logits["false"])
+    torch.testing.assert_close(logits["true"], logits["false"], rtol=1e-4, atol=1e-5)

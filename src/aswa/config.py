@@ -319,6 +319,7 @@ RANGES: dict[str, tuple[type, float | None, float | None]] = {
     "dataset.train_size": (int, 1, None),
     "dataset.test_size": (int, 1, None),
     "model.batch_norm_batches": (int, 1, None),
+    "model.channels_last": (bool, None, None),
     "model.dropout": (float, 0, 1 - 1e-12),
     "checkpoint_seconds": (float, 0, None),
 }

@@ -15,9 +15,11 @@ from aswa.analysis.settings import Choice
 RESULT_COLUMNS = ["dataset", "model", "optimizer", "seed", "split", "metric", "value", "run_id"]
 COST_COLUMNS = [
     "dataset", "model", "run_id", "optimizers", "seed", "device", "seconds_train",
-    "seconds_evaluate", "seconds_average", "seconds_total", "epochs", "seconds_per_epoch",
+    "seconds_evaluate", "seconds_average", "seconds_batch_norm", "seconds_total", "epochs",
+    "seconds_per_epoch",
 ]  # fmt: skip
 DECISION_COLUMNS = ["dataset", "model", "optimizer", "seed", "hard", "soft", "reject", "run_id"]
+COST_PARTS = ("train", "evaluate", "average", "batch_norm", "total")
 CELL = ["dataset", "model", "optimizer", "seed", "split", "metric"]
 
 
@@ -105,9 +107,9 @@ def costs_frame(runs: list[Run]) -> pd.DataFrame:
     """Seconds of every run by part. Missing parts are NaN; per epoch is total over epochs."""
     records = []
     for run in runs:
-        parts = [_number(run.seconds.get(p)) for p in ("train", "evaluate", "average", "total")]
+        parts = [_number(run.seconds.get(part)) for part in COST_PARTS]
         epochs = _number(run.config.get("epochs"))
-        per_epoch = parts[3] / epochs if epochs > 0 else math.nan
+        per_epoch = parts[-1] / epochs if epochs > 0 else math.nan
         records.append(
             (run.dataset, run.model, run.run_id, optimizer_set(run), run.seed, run.device,
              *parts, epochs, per_epoch)

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from aswa.analysis.long_table import COST_PARTS
 from aswa.analysis.naming import file_stem, in_order, lower_is_better, method_label, metric_label
 
 UNIT = ["dataset", "model"]
@@ -160,7 +161,7 @@ def decisions_table(decisions: pd.DataFrame) -> TextTable | None:
 def costs_table(costs: pd.DataFrame) -> TextTable:
     """Seconds a run by part, and milliseconds an epoch, as means over runs."""
     groups = costs.groupby([*UNIT, "optimizers", "device", "epochs"], sort=True, dropna=False)
-    parts = ["seconds_train", "seconds_evaluate", "seconds_average", "seconds_total"]
+    parts = [f"seconds_{part}" for part in COST_PARTS]
     means = groups.agg(
         **{part: (part, "mean") for part in parts},
         seconds_per_epoch=("seconds_per_epoch", "mean"),
@@ -174,7 +175,7 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
     )  # fmt: skip
     header = (
         "dataset", "model", "optimizers", "device", "epochs", "train s", "evaluate s",
-        "average s", "total s", "ms an epoch", "runs",
+        "average s", "batch-norm s", "total s", "ms an epoch", "runs",
     )  # fmt: skip
     return TextTable("costs", "Cost of a run, mean over runs", header, rows, means)
 

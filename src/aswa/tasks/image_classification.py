@@ -18,6 +18,7 @@ from aswa.data.cifar import read_cifar
 from aswa.data.sources import find_folder
 from aswa.data.validation_split import split_indices
 from aswa.models import image
+from aswa.tasks.host_memory import keep_freed_memory
 
 # Of a model's options, those that are not for its constructor.
 TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "compile")
@@ -36,6 +37,9 @@ class ImageClassification:
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.device = device
         self._config, self._options = config, config.model.options
+        self._layout = self._memory_layout()
+        if device.type == "cpu":
+            keep_freed_memory()
         dataset = config.dataset
         self.classes = int(dataset.options["classes"])
         self.chance = 1 / self.classes
@@ -76,8 +80,7 @@ class ImageClassification:
         except ValueError as error:
             raise ConfigError(str(error)) from None
         model = distributed.synchronise_batch_norm(model.to(self.device), self.device)
-        if self._options["channels_last"]:
-            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(memory_format=self._layout)  # type: ignore[call-overload]
         self._forward = self._training_forward(model)
         if has_batch_norm(model):
             self.batch_norm_batches = self._batches_for_batch_norm()
@@ -146,8 +149,13 @@ class ImageClassification:
 
     def _input(self, images: Tensor) -> Tensor:
         """What the network sees of bytes [B, 3, 32, 32]."""
-        layout = torch.channels_last if self._options["channels_last"] else torch.contiguous_format
-        return normalise(images, self._mean, self._std, layout)
+        return normalise(images, self._mean, self._std, self._layout)
+
+    def _memory_layout(self) -> torch.memory_format:
+        """`model.channels_last`, or where it is null what is fast on the device."""
+        wanted = self._options["channels_last"]
+        last = self.device.type == "cuda" if wanted is None else wanted
+        return torch.channels_last if last else torch.contiguous_format
 
     def _batches_for_batch_norm(self) -> Batches:
         """The same augmented training images each time, drawn once and for all seeds alike."""
