@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +288,70 @@ def test_the_same_run_twice_in_a_sweep_is_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 runs\n")
     assert (config.folder / "result.json").exists()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for 300 kB, which a checkpoint fills."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs takes root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tiny_disk: Path, tmp_path: Path) -> None:
+    """Then there is room, and the same command ends with the same rows."""
+    words = [*SMALL, "model.dim=64", "checkpoint_seconds=0", f"results_dir={tiny_disk}"]
+    full = train(*words)
+    assert full.returncode == 1
+    assert "No space left on device" in full.stderr
+    assert "Traceback" not in full.stderr
+    remount = ["mount", "-o", "remount,size=50m", str(tiny_disk)]
+    subprocess.run(remount, check=True)
+    assert train(*words).returncode == 0
+    (record,) = tiny_disk.glob("runs/*/*/*/result.json")
+    expected = execute(load([*words, f"results_dir={tmp_path / 'straight'}"]))
+    assert read(record)["rows"] == expected["rows"]
+
+
+def test_a_results_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """Root may write anywhere, so a file stands where the folder should be."""
+    (tmp_path / "results").write_text("")
+    for words in (["-m", "seed=0,1"], []):
+        done = train(*words, *SMALL, f"results_dir={tmp_path / 'results'}")
+        assert done.returncode == 1, done.stderr
+        assert f"{tmp_path / 'results'}" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_killed_wandb_does_not_kill_a_run(tmp_path: Path) -> None:
+    """Its service dies in the middle; the run ends as it would have."""
+    code = (
+        "import os, signal, subprocess, sys\n"
+        "from aswa.config import load\n"
+        "from aswa.training.run import execute\n"
+        "def on_epoch(trajectory):\n"
+        "    if trajectory.epoch == 5:\n"
+        "        found = subprocess.run(['pgrep', '-P', str(os.getpid()), 'wandb'],\n"
+        "                               capture_output=True, text=True).stdout.split()\n"
+        "        assert found\n"
+        "        for pid in found:\n"
+        "            os.kill(int(pid), signal.SIGKILL)\n"
+        "execute(load(sys.argv[1:]), on_epoch=on_epoch)\n"
+    )
+    words = [*SMALL, "tracker=wandb", f"results_dir={tmp_path}"]
+    env = {**os.environ, "WANDB_MODE": "offline"}
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert read(load(words).folder / "status.json")["status"] == "done"
+
+
+def test_a_diverging_run_is_not_tried_again_and_another_is(tmp_path: Path) -> None:
+    done = train("-m", *SMALL, "base_optimizer=sgd", "lr=0.1,1e38", f"results_dir={tmp_path}")
+    assert done.returncode == 1
+    assert "1 of 2 runs failed" in done.stderr
+    assert done.stderr.count("Diverged: the training loss became") == 1

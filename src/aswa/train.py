@@ -28,7 +28,7 @@ from aswa.results.folder import Busy, RunFolder
 from aswa.sweeping import progress
 from aswa.sweeping.frozen import freeze, thaw
 from aswa.sweeping.gpus import take_gpu
-from aswa.sweeping.grid import BUSY, SweepFailed
+from aswa.sweeping.outcome import BUSY, RunFailed, RunHopeless, SweepFailed
 
 
 def main() -> None:
@@ -47,13 +47,14 @@ def main() -> None:
     except (RunFailed, SweepFailed) as error:
         _say(str(error))
         sys.exit(1)
+    except OSError as error:  # of the results folder, before or between runs
+        if error.filename is None or not own_tracebacks:
+            raise
+        _say(f"{error.filename}: {error.strerror}; nothing that was done is lost")
+        sys.exit(1)
     except KeyboardInterrupt:
         _say("interrupted; the same command goes on from here")
         sys.exit(130)
-
-
-class RunFailed(RuntimeError):
-    """A run ended with an exception, which its status.json holds."""
 
 
 def _say(text: str) -> None:
@@ -96,6 +97,7 @@ def _hydra_main(composed: DictConfig) -> str:
 def _compute(config: RunConfig, wait: bool) -> dict[str, Any]:
     from aswa.training.progress import epoch_bar
     from aswa.training.run import execute
+    from aswa.training.trajectory import Diverged
 
     _die_with_parent()
     if progress.launcher() is not None and config.device in ("auto", "cuda"):
@@ -106,8 +108,9 @@ def _compute(config: RunConfig, wait: bool) -> dict[str, Any]:
     except (ConfigError, Busy):
         raise
     except Exception as error:
+        kind = RunHopeless if isinstance(error, Diverged) else RunFailed
         place = config.folder / "status.json"
-        raise RunFailed(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
+        raise kind(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
 
 
 def _die_with_parent() -> None:

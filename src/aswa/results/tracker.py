@@ -71,6 +71,7 @@ class WandbTracker(Tracker):
             name=config.title,
             group=f"{config.dataset.name}-{config.model.name}",
             job_type=config.optimizer,
+            tags=[config.dataset.name, config.dataset.kind, config.model.name, config.optimizer],
             config=config.resolved,
             dir=str(folder),
             mode=mode,

@@ -13,19 +13,15 @@ from typing import Any
 from hydra.core.utils import JobStatus
 from omegaconf import DictConfig
 
-from aswa.config_checks import ConfigError
+from aswa.config import ConfigError, tuned_elsewhere
 from aswa.results.folder import RunFolder
 from aswa.sweeping import progress, slurm
 from aswa.sweeping.frozen import PLAN, freeze
 from aswa.sweeping.gpus import workers_abreast
+from aswa.sweeping.outcome import BUSY, RunFailed, RunHopeless, SweepFailed
 from aswa.sweeping.planning import Meanings
 
-BUSY = "busy"  # what a job returns whose run another sweep is computing
 POLL_SECONDS = 2.0
-
-
-class SweepFailed(RuntimeError):
-    """Some runs of a sweep could not be done; the others are."""
 
 
 @dataclass
@@ -35,6 +31,8 @@ class Job:
     Attributes:
         overrides: that mean it.
         attempts: how often it failed in this sweep.
+        error: of the last time.
+        hopeless: it would fail the same way again.
     """
 
     overrides: list[str]
@@ -42,6 +40,7 @@ class Job:
     title: str
     attempts: int = 0
     error: str = ""
+    hopeless: bool = False
 
 
 @dataclass
@@ -121,10 +120,15 @@ class Grid:
             print(f"left out ({n}): {reason}", flush=True)
         if misfits and not jobs and not done:
             raise ConfigError(next(iter(misfits)))
+        notes: set[str] = set()
         for job in jobs.values():
             if job.folder.owner() is not None and (job.folder.path / PLAN).exists():
                 continue  # it is being computed with the plan that is there
-            freeze(*meanings.compose(job.overrides), job.overrides)
+            composed, config = meanings.compose(job.overrides)
+            freeze(composed, config, job.overrides)
+            notes.add(tuned_elsewhere(config) if composed.lr is None else "")
+        for note in sorted(notes - {""}):
+            print(note, flush=True)
         return list(jobs.values()), len(done)
 
     def _round(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
@@ -140,7 +144,8 @@ class Grid:
                     again.append(job)
                     continue
                 job.attempts, job.error = job.attempts + 1, failure
-                (given_up if job.attempts > self.retries else again).append(job)
+                tried_enough = job.hopeless or job.attempts > self.retries
+                (given_up if tried_enough else again).append(job)
         if again and all(not job.error for job in again):
             _wait_for_one(again)
         return again, given_up
@@ -163,18 +168,19 @@ class Grid:
             return _left_behind(jobs, why)
         finally:
             self.launched += len(jobs)
-        return [(job, _failure(ret)) for job, ret in zip(jobs, returned, strict=True)]
+        return [(job, _failure(job, ret)) for job, ret in zip(jobs, returned, strict=True)]
 
 
 def _report(failed: Sequence[Job], total: int) -> str:
-    lines = [f"{job.title}: {job.error}\n  {job.folder.path / 'status.json'}" for job in failed]
-    return "\n".join([f"{len(failed)} of {total} runs failed", *lines])
+    return "\n".join([f"{len(failed)} of {total} runs failed", *(job.error for job in failed)])
 
 
-def _failure(returned: Any) -> str | None:
+def _failure(job: Job, returned: Any) -> str | None:
     if returned.status == JobStatus.COMPLETED:
         return BUSY if returned._return_value == BUSY else None
-    return f"{returned._return_value}"
+    error = returned._return_value
+    job.hopeless = isinstance(error, (RunHopeless, ConfigError))
+    return f"{type(error).__name__}: {error}" if not isinstance(error, RunFailed) else str(error)
 
 
 def _left_behind(jobs: list[Job], why: str) -> list[tuple[Job, str | None]]:
@@ -188,11 +194,12 @@ def _left_behind(jobs: list[Job], why: str) -> list[tuple[Job, str | None]]:
         if job.folder.result() is not None:
             found.append((job, None))
         elif status.get("status") == "failed":
-            found.append((job, str(status.get("traceback", why)).strip().splitlines()[-1]))
+            last = str(status.get("traceback", why)).strip().splitlines()[-1]
+            found.append((job, f"{job.title}: {last}\n  {job.folder.path / 'status.json'}"))
         else:
-            found.append((job, why if status else BUSY))
+            found.append((job, f"{job.title}: {why}" if status else BUSY))
     if all(outcome == BUSY for _, outcome in found):
-        return [(job, why) for job, _ in found]
+        return [(job, f"{job.title}: {why}") for job, _ in found]
     return found
 
 

@@ -85,7 +85,8 @@ def execute(
         except Exception:
             if first:
                 checkpoint, died = folder.status().get("checkpoint"), traceback.format_exc()
-                folder.write_status("failed", checkpoint=checkpoint, traceback=died)
+                with contextlib.suppress(OSError):  # a full disk, which is then what it died of
+                    folder.write_status("failed", checkpoint=checkpoint, traceback=died)
             tracker.finish({}, failed=True)
             raise
     if stopping.received is not None:
