@@ -91,7 +91,8 @@ class Meanings:
 def _state(data_dir: str | None) -> str:
     """A hash of all that a meaning depends on besides the overrides."""
     found = hashlib.sha256()
-    for path in [*sorted(conf_dir().rglob("*.yaml")), *sorted(CODE.glob("*.py"))]:
+    code = [*CODE.glob("*.py"), *CODE.glob("data/*.py")]
+    for path in sorted([*conf_dir().rglob("*.yaml"), *code]):
         found.update(path.name.encode())
         found.update(path.read_bytes())
     for folder in data_folders(data_dir):
