@@ -85,22 +85,23 @@ def methods(model: str, o: argparse.Namespace) -> dict[str, Any]:
     """Seconds of an epoch by SGD alone and with all five."""
     whole = load(["dataset=cifar10", f"model={model}", "lr=0.05"])
     batch = 128
-    n_batches = whole.model.options["batch_norm_batches"] * o.images / TRAINED_ON
+    share = o.images / TRAINED_ON
     words = [
         f"dataset.train_size={o.images}",
-        f"dataset.valid_ratio={round(2500 * o.images / TRAINED_ON) / 50_000}",
-        f"model.batch_norm_batches={max(1, round(n_batches))}",
+        f"dataset.valid_ratio={round(2500 * share) / 50_000}",
         "epochs=100",
-        "optimizer.swa.start=1",  # the averages are in from the first epoch
     ]
+    if "batch_norm_batches" in whole.model.options:
+        n_batches = max(1, round(whole.model.options["batch_norm_batches"] * share))
+        words.append(f"model.batch_norm_batches={n_batches}")
     seconds = {}
     for optimizer in ("sgd", "all"):
-        extra = words if optimizer == "all" else words[:-1]
-        record = measured("methods", model, batch, o, f"optimizer={optimizer}", *extra)
+        swa = ["optimizer.swa.start=1"] if optimizer == "all" else []  # so that it takes part
+        record = measured("methods", model, batch, o, f"optimizer={optimizer}", *words, *swa)
         seconds[optimizer] = sbs.spread(record["epoch_seconds"])
         print(f"  {model} epoch with {optimizer}", flush=True)
     cost = seconds["all"]["median"] / seconds["sgd"]["median"]
-    return {"model": model, "batch_norm_batches": words[2], "seconds": seconds, "cost": cost}
+    return {"model": model, "overrides": words, "seconds": seconds, "cost": cost}
 
 
 def text(record: dict[str, Any]) -> str:
@@ -139,17 +140,22 @@ def text(record: dict[str, Any]) -> str:
 def main() -> None:
     options = parse()
     machine = sbs.machine(options.threads) | {"device": options.device}
-    record = {
+    record: dict[str, Any] = {
         "machine": machine,
         "repetitions": options.repetitions,
         "precisions": options.precisions,
         "images": options.images,
         "epochs": options.epochs,
         "overrides": options.overrides,
-        "speed": [speed(m, b, options) for m in options.models for b in options.batches],
-        "methods": [methods(m, options) for m in options.methods],
+        "speed": [],
+        "methods": [],
     }
-    sbs.save(options.name, record, text(record), options.results)
+    parts = [("speed", lambda m=m, b=b: speed(m, b, options)) for m in options.models
+             for b in options.batches]  # fmt: skip
+    parts += [("methods", lambda m=m: methods(m, options)) for m in options.methods]
+    for kind, measure in parts:
+        record[kind].append(measure())
+        sbs.save(options.name, record, text(record), options.results)
 
 
 if __name__ == "__main__":
