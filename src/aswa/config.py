@@ -160,6 +160,7 @@ def load(overrides: Sequence[str] = ()) -> RunConfig:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
+    import aswa.sweeping.grid_config  # noqa: F401  makes the sweeper known
     from aswa.config_errors import explain
 
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -25,6 +25,7 @@ from aswa.config import ConfigError, RunConfig, resolve, tuned_elsewhere
 from aswa.config_errors import explain
 from aswa.config_files import conf_dir
 from aswa.results.folder import Busy, RunFolder
+from aswa.sweeping import grid_config as grid_config  # makes the sweeper known to Hydra
 from aswa.sweeping import progress
 from aswa.sweeping.frozen import freeze, thaw
 from aswa.sweeping.gpus import take_gpu
