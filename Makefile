@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reproduce-images test lint bench bench-large bench-images peers search-lr clean
+.PHONY: help setup reproduce reproduce-images test lint bench bench-large bench-images bench-sweeps \
+	peers search-lr clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -46,6 +47,10 @@ bench-large: setup peers  ## the same on WN18RR and FB15k-237, and how cost grow
 	$(BIN)/python benchmarks/large_ranking.py
 	$(BIN)/python benchmarks/large_training.py
 	$(BIN)/python benchmarks/scaling.py
+
+bench-sweeps: setup  ## a sweep killed 200 times, and what sweeps cost besides their runs (half an hour)
+	$(BIN)/python benchmarks/sweep_overhead.py
+	$(BIN)/python benchmarks/kills.py
 
 bench-images: setup  ## the image half: pipeline, training, what networks learn (two hours; quiet machine)
 	$(BIN)/python benchmarks/image_pipeline.py --out benchmarks/results/image_pipeline.json

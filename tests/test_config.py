@@ -233,7 +233,7 @@ def test_the_tuned_rate_is_the_default() -> None:
 def test_checking_a_configuration_imports_no_torch() -> None:
     """Nor anything else that takes seconds."""
     code = (
-        "import sys, aswa.config, aswa.config_errors, aswa.sweep, aswa.train\n"
+        "import sys, aswa.config, aswa.config_errors, aswa.sweeping.grid, aswa.train\n"
         "aswa.config.load(['model=qmult'])\n"
         "print(*{'torch', 'numpy', 'pandas', 'wandb', 'matplotlib'} & sys.modules.keys())"
     )

@@ -30,6 +30,7 @@ FORBIDDEN = {
     "tasks": "aswa.(training|results|analysis|train|analyze|fetch)",
     "training": "aswa.(analysis|train$|analyze|fetch)",
     "results": "torch|aswa.(tasks|training|averaging|models|data|analysis|train|analyze|fetch)",
+    "sweeping": "torch|aswa.(tasks|training|averaging|models|analysis|train$|analyze|fetch)",
     "analysis": "torch|aswa.(tasks|training|averaging|models|data|train|analyze|fetch)",
 }
 

@@ -122,7 +122,7 @@ def test_killed_and_continued_is_undisturbed(images: Path, tmp_path: Path) -> No
     assert process.returncode == -9
     said: list[str] = []
     record = execute(load(killed), report=said.append)
-    assert said == ["going on after epoch 2 of 4"]
+    assert said == ["going on after epoch 2 of 4, in the middle of the next"]
     assert record["rows"] == execute(straight)["rows"]
     histories = [read(c.folder / "history.json") for c in (straight, load(killed))]
     assert histories[0] == histories[1]

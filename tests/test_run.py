@@ -98,7 +98,7 @@ def test_killed_and_continued_is_undisturbed(objective: str, tmp_path: Path) -> 
     said: list[str] = []
     run = config(tmp_path / "killed", *extra, "checkpoint_seconds=0")
     record = execute(run, report=said.append)
-    assert said == ["going on after epoch 7 of 12"]
+    assert said == ["going on after epoch 7 of 12, in the middle of the next"]
     assert record["run_id"] == undisturbed["run_id"]
     assert record["rows"] == undisturbed["rows"]
     assert record["decisions"] == undisturbed["decisions"]

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aswa.config_checks import ConfigError as ConfigError
-from aswa.config_checks import check_group, convert, typed, unknown
+from aswa.config_checks import Misfit, check_group, convert, typed, unknown
 from aswa.config_dataset import settle_files
 from aswa.config_files import conf_dir
 from aswa.config_graphs import check_link_prediction
@@ -160,6 +160,7 @@ def load(overrides: Sequence[str] = ()) -> RunConfig:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
+    import aswa.sweeping.grid_config  # noqa: F401  makes the sweeper known
     from aswa.config_errors import explain
 
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -233,7 +234,7 @@ def _open_group(cls: type[Any], plain: dict[str, Any], group: str) -> Any:
 def _check_fit(dataset: DatasetConfig, model: ModelConfig) -> None:
     if model.kind != dataset.kind:
         fitting = [name for name, entry in MODELS.items() if entry.kind == dataset.kind]
-        raise ConfigError(
+        raise Misfit(
             f"model={model.name} is for {model.kind.replace('_', ' ')}, and dataset={dataset.name} "
             f"is of kind {dataset.kind.replace('_', ' ')}; models that fit it: "
             f"{', '.join(fitting) or 'none in this version'}"

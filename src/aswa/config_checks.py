@@ -29,6 +29,10 @@ class ConfigError(ValueError):
     """A configuration that cannot be run; says which key, why, and what would do."""
 
 
+class Misfit(ConfigError):
+    """A dataset and a model that are not for each other: a sweep leaves the combination out."""
+
+
 def nearest(word: str, names: Iterable[str]) -> str:
     """`; did you mean X?` for the closest of `names`, or the list of them."""
     names = list(names)

@@ -55,6 +55,14 @@ def sum_over(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def largest(number: int, device: torch.device) -> int:
+    """The largest of everyone's numbers; the processes wait for each other."""
+    box = torch.tensor(number, device=device)
+    if world_size() > 1:
+        dist.all_reduce(box, dist.ReduceOp.MAX)
+    return int(box)
+
+
 def my_part(tensor: Tensor) -> Tensor:
     """Every `world_size`-th row [ceil(B / world_size)] of a batch [B], starting at my rank."""
     return tensor[rank() :: world_size()]

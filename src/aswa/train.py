@@ -16,15 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from aswa import sweep
 from aswa.config import ConfigError, RunConfig, resolve, tuned_elsewhere
 from aswa.config_errors import explain
 from aswa.config_files import conf_dir
-from aswa.results.folder import RunFolder
+from aswa.results.folder import Busy, RunFolder
+from aswa.sweeping import grid_config as grid_config  # makes the sweeper known to Hydra
+from aswa.sweeping import progress
+from aswa.sweeping.frozen import freeze, thaw
+from aswa.sweeping.gpus import take_gpu
+from aswa.sweeping.outcome import BUSY, RunFailed, RunHopeless, SweepFailed
 
 
 def main() -> None:
@@ -40,16 +45,17 @@ def main() -> None:
             raise
         _say(str(error) if isinstance(error, ConfigError) else explain(error))
         sys.exit(2)
-    except RunFailed as error:
+    except (RunFailed, SweepFailed) as error:
         _say(str(error))
+        sys.exit(1)
+    except OSError as error:  # of the results folder, before or between runs
+        if error.filename is None or not own_tracebacks:
+            raise
+        _say(f"{error.filename}: {error.strerror}; nothing that was done is lost")
         sys.exit(1)
     except KeyboardInterrupt:
         _say("interrupted; the same command goes on from here")
         sys.exit(130)
-
-
-class RunFailed(RuntimeError):
-    """A run ended with an exception, which its status.json holds."""
 
 
 def _say(text: str) -> None:
@@ -58,9 +64,14 @@ def _say(text: str) -> None:
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
-def _hydra_main(composed: DictConfig) -> None:
-    config = resolve(composed)
-    if composed.lr is None and (note := tuned_elsewhere(config)):
+def _hydra_main(composed: DictConfig) -> str:
+    planned = composed.get("frozen")
+    if planned is None:
+        config = resolve(composed)
+        note = tuned_elsewhere(config) if composed.lr is None else ""
+    else:
+        config, note = thaw(Path(planned))
+    if note:
         _say(note)
     if config.rebuilt_split:
         _say(
@@ -69,35 +80,46 @@ def _hydra_main(composed: DictConfig) -> None:
         )
     began = time.perf_counter()
     record = RunFolder(config.folder, report=lambda _: None).result()  # execute() will say it
+    took = "already done"
     if record is None:
-        record = _compute(config)
-        seconds = time.perf_counter() - began
-        note = f"{seconds:.1f} s"
-    else:
-        seconds, note = 0.0, "already done"
-    if os.environ.get("RANK", "0") != "0":
-        return  # under torchrun the first process speaks
-    print(f"{sweep.note_end(seconds)}{config.title}: {_headline(record)} ({note})", flush=True)
+        if planned is None and os.environ.get("RANK", "0") == "0":
+            freeze(composed, config, list(HydraConfig.get().overrides.task))
+        try:
+            record = _compute(config, wait=planned is None)
+        except Busy:
+            return BUSY
+        took = f"{time.perf_counter() - began:.1f} s"
+    if os.environ.get("RANK", "0") == "0":  # under torchrun the first process speaks
+        place = progress.note_end(time.perf_counter() - began)
+        print(f"{place}{config.title}: {_headline(record)} ({took})", flush=True)
+    return str(record["status"])
 
 
-def _compute(config: RunConfig) -> dict[str, Any]:
+def _compute(config: RunConfig, wait: bool) -> dict[str, Any]:
     from aswa.training.progress import epoch_bar
     from aswa.training.run import execute
+    from aswa.training.trajectory import Diverged
 
     _die_with_parent()
+    if progress.launcher() is not None and config.device in ("auto", "cuda"):
+        take_gpu()
     try:
         with epoch_bar(config) as on_epoch:
-            return execute(config, report=_say, on_epoch=on_epoch)
-    except ConfigError:
+            return execute(config, report=_say, on_epoch=on_epoch, wait=wait)
+    except (ConfigError, Busy):
         raise
     except Exception as error:
+        kind = RunHopeless if isinstance(error, Diverged) else RunFailed
         place = config.folder / "status.json"
-        raise RunFailed(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
+        raise kind(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
 
 
 def _die_with_parent() -> None:
-    """A worker of a killed sweep is killed too, so that no run is computed behind one's back."""
-    launcher = sweep.launcher()
+    """A worker of a killed sweep stops too, so that no run is computed behind one's back.
+
+    It is asked to, so that it saves its run first; a launcher that died before is seen here.
+    """
+    launcher = progress.launcher()
     if sys.platform != "linux" or launcher is None:
         return
     import ctypes
@@ -105,7 +127,7 @@ def _die_with_parent() -> None:
 
     PR_SET_PDEATHSIG = 1
     if os.getppid() == launcher:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if not Path(f"/proc/{launcher}").exists():  # it died before this job began
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -39,18 +39,27 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
     Raises:
         FileNotFoundError: it is nowhere; says where it was looked for.
     """
-    bases = [
-        base for base in (data_dir, os.environ.get(VARIABLE), str(user_cache() / "data")) if base
-    ]
-    for base in [*map(Path, bases), EMBEDDED]:
+    bases = _bases(data_dir)
+    for base in [*bases, EMBEDDED]:
         if (base / folder).is_dir():
             return base / folder
-    looked = ", ".join([*bases, "the package"])
+    looked = ", ".join([*map(str, bases), "the package"])
     raise FileNotFoundError(
         f"no folder {folder!r} in {looked}; get it with "
         f"`aswa-fetch {folder}`, or put it under a folder named by data_dir=... or by the variable "
         f"{VARIABLE}"
     )
+
+
+def _bases(data_dir: str | None) -> list[Path]:
+    given = (data_dir, os.environ.get(VARIABLE), str(user_cache() / "data"))
+    return [Path(base) for base in given if base]
+
+
+def data_folders(data_dir: str | None) -> list[Path]:
+    """Every folder of a dataset under the places where `find_folder` looks, but the package."""
+    found = [base.iterdir() for base in _bases(data_dir) if base.is_dir()]
+    return sorted(path for folders in found for path in folders if path.is_dir())
 
 
 def find_split(folder: Path, split: str) -> Path | None:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import json
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from aswa.results.store import SCHEMA, CorruptRecord, read_record, read_result, write_record
+
+LOCK = ".lock"
+
+
+class Busy(RuntimeError):
+    """Another process is computing this run."""
 
 
 class RunFolder:
@@ -24,18 +33,44 @@ class RunFolder:
         self.path, self._report = path, report
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Only one process works in the folder; another one waits. A dead one's lock is gone."""
+    def lock(self, wait: bool = True) -> Iterator[None]:
+        """Only one process works in the folder; another one waits, or is told.
+
+        The lock is the kernel's (`flock`), not a file that says so: when its owner dies, in
+        whatever way, it is gone, and no clock is asked. The file holds who the owner is.
+
+        Raises:
+            Busy: another process is at work, and `wait` is false.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
+        with (self.path / LOCK).open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if not wait:
+                    raise Busy(self.path) from None
                 self._report(f"{self.path}: another process is computing this run; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
+            file.truncate(0)
+            json.dump(_myself(), file)
+            file.flush()
             for leftover in self.path.glob(".*.tmp"):  # of a writer that was killed
                 leftover.unlink(missing_ok=True)
             yield
+
+    def owner(self) -> dict[str, Any] | None:
+        """Host, process and job of who works in the folder now; None if nobody does."""
+        try:
+            with (self.path / LOCK).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back at once
+                return None
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            try:
+                return dict(json.loads((self.path / LOCK).read_text()))
+            except ValueError:  # it is just being written
+                return {}
 
     def result(self) -> dict[str, Any] | None:
         """The finished run's record; None if there is none that can be trusted."""
@@ -67,3 +102,8 @@ class RunFolder:
         """Write `history.json`, then `result.json`, which makes the run a finished one."""
         write_record(self.path / "history.json", history)
         write_record(self.path / "result.json", record)
+
+
+def _myself() -> dict[str, Any]:
+    job = os.environ.get("SLURM_JOB_ID")
+    return {"host": socket.gethostname(), "pid": os.getpid()} | ({"slurm_job": job} if job else {})

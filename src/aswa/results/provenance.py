@@ -28,15 +28,24 @@ def versions() -> dict[str, str]:
 def git_state() -> dict[str, Any]:
     """Commit of the checkout that the code runs from, and whether files differ from it."""
 
-    def git(*words: str) -> str | None:
-        here = Path(__file__).parent
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(here), *words], capture_output=True, text=True, timeout=10
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
+    sha = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "sha": None if sha is None else sha.decode().strip(),
+        "dirty": None if changes is None else bool(changes.strip()),
+    }
 
-    changes = git("status", "--porcelain", "--untracked-files=no")
-    return {"sha": git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}
+
+@functools.cache
+def git_diff() -> bytes:
+    """What that checkout's files have that the commit has not; empty without changes or git."""
+    return _git("diff", "HEAD", "--binary") or b""
+
+
+def _git(*words: str) -> bytes | None:
+    command = ["git", "-C", str(Path(__file__).parent), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

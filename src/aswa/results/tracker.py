@@ -24,6 +24,9 @@ class Tracker:
     def finish(self, summary: dict[str, Any], failed: bool = False) -> None:
         """The run is over; `summary` holds its final values."""
 
+    def interrupt(self) -> None:
+        """The process ends before the run does; another one will go on with it."""
+
 
 class WandbTracker(Tracker):
     """One Weights & Biases run a job, with id = run_id.
@@ -46,6 +49,15 @@ class WandbTracker(Tracker):
         if self._run is not None:
             self._try(lambda: self._finish(summary, failed))
 
+    def interrupt(self) -> None:
+        if self._run is not None:
+            self._try(self._interrupt)
+
+    def _interrupt(self) -> None:
+        self._run.mark_preempting()
+        self._run.finish(exit_code=1)  # "preempted", until the run goes on under the same id
+        self._run = None
+
     def _start(self, config: RunConfig) -> None:
         import wandb
 
@@ -59,6 +71,7 @@ class WandbTracker(Tracker):
             name=config.title,
             group=f"{config.dataset.name}-{config.model.name}",
             job_type=config.optimizer,
+            tags=[config.dataset.name, config.dataset.kind, config.model.name, config.optimizer],
             config=config.resolved,
             dir=str(folder),
             mode=mode,

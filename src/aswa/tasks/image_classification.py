@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import torch
@@ -98,14 +99,16 @@ class ImageClassification:
             return torch.compile(wrapped)
         return wrapped
 
-    def losses(self, model: nn.Module, generator: torch.Generator) -> Iterator[tuple[Tensor, int]]:
+    def losses(
+        self, model: nn.Module, generator: torch.Generator, start: int = 0
+    ) -> Iterator[tuple[Tensor, int]]:
         """Under torchrun each process gives a share, whose mean over all is the batch's loss."""
         assert self._forward is not None, "the model is not of this task"
         images, labels = self._splits["train"]
         order = torch.randperm(len(labels), generator=generator)
         drawn = (order, *draw_crops(len(labels), generator))
         pieces = [numbers.to(self.device).split(self._config.batch_size) for numbers in drawn]
-        for batch in zip(*pieces, strict=True):
+        for batch in itertools.islice(zip(*pieces, strict=True), start, None):
             mine, *crops = map(distributed.my_part, batch)
             chosen = images.index_select(0, mine)
             logits = self._forward(self._input(crop_and_flip(chosen, *crops)))

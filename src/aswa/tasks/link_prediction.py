@@ -57,8 +57,10 @@ class LinkPrediction:
         model.sparse_gradient = self._sparse_pays()
         return model.to(self.device)
 
-    def losses(self, model: nn.Module, generator: torch.Generator) -> Iterator[tuple[Tensor, int]]:
-        return self._objective.losses(_bilinear(model), self._config.batch_size, generator)
+    def losses(
+        self, model: nn.Module, generator: torch.Generator, start: int = 0
+    ) -> Iterator[tuple[Tensor, int]]:
+        return self._objective.losses(_bilinear(model), self._config.batch_size, generator, start)
 
     def score(self, model: nn.Module) -> float:
         model.eval()

@@ -22,9 +22,9 @@ class Objective(Protocol):
     """Losses over the training triples."""
 
     def losses(
-        self, model: BilinearModel, batch_size: int, generator: torch.Generator
+        self, model: BilinearModel, batch_size: int, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
-        """Scalar loss and number of examples of each batch of one epoch."""
+        """Scalar loss and number of examples of the batches of one epoch, from `start` on."""
 
 
 class KvsAll:
@@ -37,13 +37,14 @@ class KvsAll:
         self.train, self.label_smoothing = train, label_smoothing
 
     def losses(
-        self, model: BilinearModel, batch_size: int, generator: torch.Generator
+        self, model: BilinearModel, batch_size: int, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
         order = _shuffled(len(self.train), generator, self.train.h.device)
         h, r = self.train.h[order], self.train.r[order]
         row, column = self.train.rows(order)
         positives = TiledPositives(row, column, len(order), batch_size, len(model.entity))
-        for i, first in enumerate(range(0, len(order), batch_size)):
+        for i in range(start, -(-len(order) // batch_size)):
+            first = i * batch_size
             q = model.queries(h[first : first + batch_size], r[first : first + batch_size])
             loss = set_bce(q, model.entity, positives, i, self.label_smoothing)
             yield loss, len(q)
@@ -59,10 +60,10 @@ class OneVsAll:
         self.triples, self.label_smoothing = triples, label_smoothing
 
     def losses(
-        self, model: BilinearModel, batch_size: int, generator: torch.Generator
+        self, model: BilinearModel, batch_size: int, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
         order = _shuffled(len(self.triples), generator, self.triples.device)
-        for batch in order.split(batch_size):
+        for batch in order.split(batch_size)[start:]:
             h, r, t = self.triples[batch].unbind(1)
             loss = tail_cross_entropy(model.queries(h, r), model.entity, t, self.label_smoothing)
             yield loss, len(batch)
@@ -79,11 +80,13 @@ class NegativeSampling:
         self.triples, self.n_entities, self.negatives = triples, n_entities, negatives
 
     def losses(
-        self, model: BilinearModel, batch_size: int, generator: torch.Generator
+        self, model: BilinearModel, batch_size: int, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
         order = _shuffled(len(self.triples), generator, self.triples.device)
-        for batch in order.split(batch_size):
+        first_seed = int(torch.randint(2**62, (), generator=generator))
+        for i, batch in enumerate(order.split(batch_size)[start:], start):
             h, r, t = self.triples[batch].unbind(1)
+            generator.manual_seed(first_seed + i)  # so that no batch waits for the earlier ones
             shape = (len(batch), self.negatives)
             drawn = _to(torch.randint(self.n_entities, shape, generator=generator), t.device)
             scores = model.score(h, r, torch.cat([t[:, None], drawn], 1))

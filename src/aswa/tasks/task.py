@@ -30,8 +30,14 @@ class Task(Protocol):
         """A new model; all its randomness comes from `generator`."""
         ...
 
-    def losses(self, model: nn.Module, generator: torch.Generator) -> Iterator[tuple[Tensor, int]]:
-        """Scalar loss and number of examples of every batch of one epoch."""
+    def losses(
+        self, model: nn.Module, generator: torch.Generator, start: int = 0
+    ) -> Iterator[tuple[Tensor, int]]:
+        """Scalar loss and number of examples of the batches of one epoch, from number `start` on.
+
+        What is in a batch follows from the generator's state at the call and the batch's number,
+        so that an epoch can be taken up in its middle.
+        """
         ...
 
     def score(self, model: nn.Module) -> float:

@@ -22,13 +22,10 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
-    path = folder / f"checkpoint-{state['epoch']:06d}.pt"
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = folder / f"checkpoint-{state['epoch']:06d}-{sha256[:12]}.pt"  # no content has another's
     write_bytes(path, content)
-    return {
-        "file": path.name,
-        "epoch": state["epoch"],
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+    return {"file": path.name, "epoch": state["epoch"], "sha256": sha256}
 
 
 def load_checkpoint(folder: Path, entry: dict[str, Any], device: torch.device) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from aswa import distributed
 from aswa.config import RunConfig
-from aswa.sweep import VARIABLE
+from aswa.sweeping.progress import VARIABLE
 from aswa.training.trajectory import Trajectory
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable
@@ -21,7 +22,9 @@ from aswa.results.provenance import git_state, versions
 from aswa.results.store import SCHEMA, CorruptRecord, write_bytes
 from aswa.results.tracker import Tracker, build_tracker
 from aswa.tasks.task import Task
-from aswa.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from aswa.training.checkpoint import load_checkpoint, remove_checkpoints
+from aswa.training.saving import Pauses, Saver
+from aswa.training.stopping import Preempted, Stopping
 from aswa.training.trajectory import Trajectory
 
 COLLAPSED = 1.1  # a run whose best validation score is below this multiple of guessing
@@ -31,7 +34,10 @@ OnEpoch = Callable[[Trajectory], None]
 
 
 def execute(
-    config: RunConfig, report: Report = print, on_epoch: OnEpoch = lambda _: None
+    config: RunConfig,
+    report: Report = print,
+    on_epoch: OnEpoch = lambda _: None,
+    wait: bool = True,
 ) -> dict[str, Any]:
     """Compute a run, or find it done.
 
@@ -42,12 +48,15 @@ def execute(
         config: of the run.
         report: gets lines for a person.
         on_epoch: called after every epoch.
+        wait: for another process that is computing the run.
 
     Returns:
         the record, as in `result.json`.
 
     Raises:
+        Busy: another process is computing it, and `wait` is false.
         Exception: whatever ended the run; its traceback is in `status.json`.
+        SystemExit: a signal of `aswa.training.stopping` asked for it; the run is saved.
     """
     torch.set_num_threads(config.threads)
     device = pick_device(config.device)
@@ -55,25 +64,37 @@ def execute(
     folder = RunFolder(config.folder, report)
     # Under torchrun the first process works for all in the folder and at the tracker.
     first = distributed.rank() == 0
-    with folder.lock() if first else contextlib.nullcontext():
+    stopping = Stopping()
+    with folder.lock(wait) if first else contextlib.nullcontext(), stopping:
         record = distributed.share(folder.result() if first else None)
         if record is not None:
             return record
         # How a run ends is written with the last checkpoint still named, so that it can go on.
         tracker = build_tracker(config.tracker.name if first else "none")
         try:
-            return _compute(config, device, folder, tracker, report, on_epoch)
-        except KeyboardInterrupt:
+            record = _compute(config, device, folder, tracker, report, on_epoch, stopping)
+        except (KeyboardInterrupt, Preempted) as end:
             if first:
-                folder.write_status("interrupted", checkpoint=folder.status().get("checkpoint"))
-            tracker.finish({}, failed=True)
-            raise
+                folder.write_status(
+                    "interrupted", checkpoint=folder.status().get("checkpoint"), by=repr(end)
+                )
+            tracker.interrupt()
+            if isinstance(end, KeyboardInterrupt):
+                raise
+            stopping.received = end.number  # of another process, maybe
         except Exception:
             if first:
                 checkpoint, died = folder.status().get("checkpoint"), traceback.format_exc()
-                folder.write_status("failed", checkpoint=checkpoint, traceback=died)
+                with contextlib.suppress(OSError):  # a full disk, which is then what it died of
+                    folder.write_status("failed", checkpoint=checkpoint, traceback=died)
             tracker.finish({}, failed=True)
             raise
+    if stopping.received is not None:
+        name = signal.Signals(stopping.received).name
+        state = "the run is done" if record else "saved; the same command goes on from here"
+        report(f"{name}: {state}")
+        stopping.pass_on(stopping.received)
+    return record
 
 
 def _compute(
@@ -83,8 +104,47 @@ def _compute(
     tracker: Tracker,
     report: Report,
     on_epoch: OnEpoch,
+    stopping: Stopping,
 ) -> dict[str, Any]:
     start = time.perf_counter()
+    _check(config, device)
+    first = distributed.rank() == 0
+    checkpoint = distributed.share(folder.status().get("checkpoint") if first else None)
+    if first:
+        folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)
+    task: Task = load(TASKS[config.dataset.kind])(config, device)
+    trajectory, earlier = _resume(config, task, folder, checkpoint, report)
+
+    def total() -> float:
+        return earlier + time.perf_counter() - start
+
+    saver = Saver(config, trajectory, folder, total)
+    pauses = Pauses(stopping, saver, device)
+    trajectory.pause = pauses.within_epoch
+    alone = distributed.world_size() == 1
+    stopping.at_once = lambda: alone and (trajectory.scoring or trajectory.finished)
+    tracker.start(config)
+    try:
+        while not trajectory.finished:
+            trajectory.run_epoch()
+            tracker.log(trajectory.epoch, _latest(trajectory.history))
+            on_epoch(trajectory)
+            pauses.after_epoch()
+        record = run_record(config, task, trajectory)
+        stopping.at_once = lambda: False
+    except Preempted:
+        stopping.at_once = lambda: False
+        saver.save()
+        raise
+    record["seconds"]["total"] = total()
+    if first:
+        _write(config, folder, record, task, trajectory)
+    tracker.finish(_summary(record))
+    return record
+
+
+def _check(config: RunConfig, device: torch.device) -> None:
+    """What cannot be computed on this device or by these processes."""
     if config.precision in ("tf32", "fp16") and device.type != "cuda":
         raise ConfigError(f"precision={config.precision}: for GPUs only; take fp32 or bf16 here")
     if distributed.world_size() > 1 and config.dataset.kind != "images":
@@ -92,32 +152,6 @@ def _compute(
             f"dataset={config.dataset.name}: torchrun is for images; several link predictors run "
             "side by side, with -m and hydra/launcher=joblib"
         )
-    first = distributed.rank() == 0
-    checkpoint = distributed.share(folder.status().get("checkpoint") if first else None)
-    if first:
-        folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)
-    task: Task = load(TASKS[config.dataset.kind])(config, device)
-    trajectory, earlier = _resume(config, task, folder, checkpoint, report)
-    tracker.start(config)
-    saved = time.perf_counter()
-    while not trajectory.finished:
-        trajectory.run_epoch()
-        tracker.log(trajectory.epoch, _latest(trajectory.history))
-        on_epoch(trajectory)
-        late = time.perf_counter() - saved > config.checkpoint_seconds
-        if first and late and not trajectory.finished and trajectory.sound:
-            total = earlier + time.perf_counter() - start
-            state = {**trajectory.state_dict(), "total": total, "versions": versions()}
-            entry = save_checkpoint(folder.path, state)
-            folder.write_status("running", checkpoint=entry, epochs=config.epochs)
-            remove_checkpoints(folder.path, keep=entry["file"])
-            saved = time.perf_counter()
-    record = run_record(config, task, trajectory)
-    record["seconds"]["total"] = earlier + time.perf_counter() - start
-    if first:
-        _write(config, folder, record, task, trajectory)
-    tracker.finish(_summary(record))
-    return record
 
 
 def _write(
@@ -128,7 +162,12 @@ def _write(
         _save_weights(folder.path, trajectory)
     history = {"schema": SCHEMA, "run_id": config.run_id, "selection_metric": task.selection_metric}
     folder.write_result(record, {**history, **trajectory.history})
-    folder.write_status(record["status"], epoch=trajectory.epoch, epochs=config.epochs)
+    folder.write_status(
+        record["status"],
+        epoch=trajectory.epoch,
+        epochs=config.epochs,
+        seconds=record["seconds"]["total"],
+    )
     remove_checkpoints(folder.path)
 
 
@@ -183,7 +222,8 @@ def _resume(
         reason = f"{type(error).__name__}: {error}"
         report(f"{folder.path}: the checkpoint does not fit ({reason}); starting anew")
         return Trajectory(config, task), 0.0
-    report(f"going on after epoch {trajectory.epoch} of {trajectory.config.epochs}")
+    within = ", in the middle of the next" if trajectory.begun.batches else ""
+    report(f"going on after epoch {trajectory.epoch} of {trajectory.config.epochs}{within}")
     return trajectory, float(state["total"])
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -19,6 +20,12 @@ from aswa.tasks.task import Task
 from aswa.training.optimizers import build_optimizer
 from aswa.training.schedules import learning_rate, swa_start
 from aswa.training.stopwatch import Stopwatch
+from aswa.training.unfinished_epoch import (
+    UnfinishedEpoch,
+    global_generators,
+    seed_global_generators,
+    set_global_generators,
+)
 
 CURVE_POINTS = (
     16  # validation scores on the learning curves of methods that do not score themselves
@@ -32,12 +39,19 @@ class Diverged(RuntimeError):
 class Trajectory:
     """Model, update rule, averagers and their history, from one epoch to the next.
 
-    Everything random in an epoch follows from (seed, epoch) alone, so a run that is continued
-    from a checkpoint at the end of any epoch takes exactly the way of one that was not stopped.
+    Everything random in an epoch follows from (seed, epoch) and from the state of the global
+    generators, which is saved, so a run that is continued from a checkpoint after any batch or
+    averager takes exactly the way of one that was not stopped.
+
+    Args:
+        pause: called within an epoch where the state is whole, after every batch and every
+            averager. It may save a checkpoint, or raise to end the run.
     """
 
-    def __init__(self, config: RunConfig, task: Task) -> None:
-        self.config, self.task = config, task
+    def __init__(
+        self, config: RunConfig, task: Task, pause: Callable[[], None] = lambda: None
+    ) -> None:
+        self.config, self.task, self.pause = config, task, pause
         self.model = task.build_model(self._generator("initial weights"))
         self.optimizer = build_optimizer(config.base_optimizer, self.model, config.lr)
         # fp16 gradients are scaled, so that small ones do not vanish; otherwise this does nothing.
@@ -55,7 +69,8 @@ class Trajectory:
         }
         self.decisions = {decision.value: 0 for decision in Decision}
         self.last_change = dict.fromkeys(self.averagers, 0)
-        self._score: float | None = None
+        self.begun = self._new_epoch()
+        self.scoring = False  # a run may be ended by an exception now, as nothing changes
 
     @property
     def finished(self) -> bool:
@@ -69,7 +84,7 @@ class Trajectory:
         return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
 
     def run_epoch(self) -> None:
-        """Train one epoch, then let every averager look.
+        """Train one epoch, or the rest of it, then let every averager look.
 
         Raises:
             Diverged: the loss is NaN or infinite.
@@ -77,36 +92,30 @@ class Trajectory:
         rate = learning_rate(self.config.schedule, self.config.lr, self.epoch, self.config.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        before = {name: _counters(averager) for name, averager in self.averagers.items()}
-        with self.watch.measure("train"), _tf32(self.config.precision == "tf32"):
-            loss = self._train()
+        if self.begun.loss is None:
+            with self.watch.measure("train"), _tf32(self.config.precision == "tf32"):
+                self.begun.loss = self._train()
+        loss = self.begun.loss
         if not math.isfinite(loss):
             raise Diverged(
                 f"the training loss became {loss} in epoch {self.epoch + 1}; a smaller lr than "
                 f"{self.config.lr} usually helps"
             )
+        for name in list(self.averagers)[self.begun.averaged :]:
+            self._update(name)
+            self.pause()
+        self._record(loss)
         self.epoch += 1
-        self._score = None
-        decision = None
-        with self.watch.measure("average"):
-            for averager in self.averagers.values():
-                outcome = averager.update(self.model, self._evaluate)
-                if isinstance(outcome, Decision) and decision is None:
-                    decision = outcome.value
-        if decision:
-            self.decisions[decision] += 1
-        for name, averager in self.averagers.items():
-            if averager.module is self.model or _counters(averager) != before[name]:
-                self.last_change[name] = self.epoch
-        self._record(loss, decision)
+        self.begun = self._new_epoch()
 
     def _train(self) -> float:
         """Mean training loss of one epoch."""
         self.model.train()
-        generator = self._generator(f"epoch {self.epoch}")
-        self._seed_global(generator)
-        total, n_examples = torch.zeros((), device=self.task.device), 0
-        losses = self.task.losses(self.model, generator)
+        begun, generator = self.begun, self._generator(f"epoch {self.epoch}")
+        seed = int(torch.randint(2**62, (), generator=generator))
+        if begun.batches == 0:
+            seed_global_generators(self.task.device, seed + distributed.rank())
+        losses = self.task.losses(self.model, generator, begun.batches)
         while True:
             with self._autocast():
                 batch = next(losses, None)
@@ -117,40 +126,65 @@ class Trajectory:
             self.scaler.scale(loss).backward()
             self.scaler.step(self.optimizer)
             self.scaler.update()
-            total += loss.detach() * n
-            n_examples += n
+            begun.total += loss.detach() * n
+            begun.n_examples += n
+            begun.batches += 1
             with self.watch.measure("average"):
                 for averager in self.averagers.values():
                     averager.step(self.model)
-        return float(distributed.sum_over(total)) / distributed.world_size() / n_examples
+            self.pause()
+        total = float(distributed.sum_over(begun.total.clone()))
+        return total / distributed.world_size() / begun.n_examples
+
+    def _update(self, name: str) -> None:
+        """One averager looks at the running model."""
+        averager = self.averagers[name]
+        before = _counters(averager)
+        with self.watch.measure("average"):
+            outcome = averager.update(self.model, self._evaluate)
+        if isinstance(outcome, Decision) and self.begun.decision is None:
+            self.begun.decision = outcome.value
+            self.decisions[outcome.value] += 1
+        if averager.module is self.model or _counters(averager) != before:
+            self.last_change[name] = self.epoch + 1
+        self.begun.averaged += 1
+
+    def _new_epoch(self) -> UnfinishedEpoch:
+        return UnfinishedEpoch(torch.zeros((), device=self.task.device))
 
     def _evaluate(self, module: nn.Module) -> float:
         """Validation score; that of the running model is measured once an epoch."""
-        if module is self.model and self._score is not None:
-            return self._score
+        if module is self.model and self.begun.score is not None:
+            return self.begun.score
         with self.watch.measure("evaluate"):
-            value = self.task.score(module)
+            self.scoring = True
+            try:
+                value = self.task.score(module)
+            finally:
+                self.scoring = False
         if module is self.model:
-            self._score = value
+            self.begun.score = value
         return value
 
-    def _record(self, loss: float, decision: str | None) -> None:
-        self.history["epoch"].append(self.epoch)
+    def _record(self, loss: float) -> None:
+        """One more entry of the history, all of it or nothing."""
+        points = {name: self._curve_point(name, a) for name, a in self.averagers.items()}
+        self.history["epoch"].append(self.epoch + 1)
         self.history["train_loss"].append(loss)
-        self.history["decision"].append(decision)
+        self.history["decision"].append(self.begun.decision)
         aswa = self.averagers.get("aswa")
         self.history["scores"].append(list(aswa.last_scores) if isinstance(aswa, ASWA) else None)
-        every = max(1, self.config.epochs // CURVE_POINTS)
-        for name, averager in self.averagers.items():
-            self.history["valid"][name].append(self._curve_point(name, averager, every))
+        for name, point in points.items():
+            self.history["valid"][name].append(point)
 
-    def _curve_point(self, name: str, averager: Averager, every: int) -> float | None:
+    def _curve_point(self, name: str, averager: Averager) -> float | None:
         """The method's validation score: known, measured now and then, or None."""
         if hasattr(averager, "best_score"):
             return averager.best_score
         if averager.module is self.model:
             return self._evaluate(self.model) if name == "sgd" else None
-        if self.epoch % every and self.epoch < self.config.epochs:
+        every, epoch = max(1, self.config.epochs // CURVE_POINTS), self.epoch + 1
+        if epoch % every and epoch < self.config.epochs:
             return None
         return self._evaluate(self.weights(name))
 
@@ -188,13 +222,6 @@ class Trajectory:
         seed = int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1
         return torch.Generator().manual_seed(seed)
 
-    def _seed_global(self, generator: torch.Generator) -> None:
-        """Dropout draws from the global generators; each process of torchrun its own numbers."""
-        seed = int(torch.randint(2**62, (), generator=generator)) + distributed.rank()
-        torch.default_generator.manual_seed(seed)
-        if self.task.device.type == "cuda":
-            torch.cuda.manual_seed_all(seed)
-
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
         if half is not None:
@@ -205,6 +232,8 @@ class Trajectory:
         """All of it, as plain numbers and tensors, which `weights_only=True` loads."""
         return {
             "epoch": self.epoch,
+            "begun": dataclasses.asdict(self.begun),
+            "generators": global_generators(self.task.device),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -218,6 +247,8 @@ class Trajectory:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly from where `state_dict` was taken."""
         self.epoch = state["epoch"]
+        self.begun = UnfinishedEpoch(**state["begun"])
+        set_global_generators(self.task.device, state["generators"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,1 @@
+"""Many runs: planned, frozen, launched until all are done. Imports no torch."""

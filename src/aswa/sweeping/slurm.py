@@ -1,0 +1,75 @@
+"""Waiting for jobs of SLURM whatever becomes of them.
+
+submitit waits for the answer of each job in turn. One that was cancelled never answers on a cluster
+without accounting (sacct), and elsewhere ends the waiting for all. Here the queue is asked instead:
+when it has none of the jobs any more, their folders tell how they ended.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+POLL_SECONDS = 3.0
+ABSENT = 3  # polls in a row without a job in the queue: a job that is requeued leaves it for one
+
+
+class JobsLost(RuntimeError):
+    """No job is left in the queue, and some gave no answer."""
+
+
+def launch_and_wait(launch: Callable[[], Any], folder: Path) -> Any:
+    """What `launch` returns, if all of its jobs answer.
+
+    Args:
+        launch: submits jobs and waits for their answers.
+        folder: where submitit keeps a folder `<id>_<task>` for each job.
+
+    Raises:
+        JobsLost: all jobs have left the queue without answering.
+        Exception: of `launch`, once all jobs have left the queue.
+    """
+    earlier = _arrays(folder)
+    box: dict[str, Any] = {}
+
+    def work() -> None:
+        try:
+            box["returned"] = launch()
+        except BaseException as error:
+            box["error"] = error
+
+    thread = threading.Thread(target=work, daemon=True)  # it may wait for ever
+    thread.start()
+    absent = 0
+    while absent < ABSENT and "returned" not in box:
+        time.sleep(POLL_SECONDS)
+        jobs = _arrays(folder) - earlier
+        gone = (bool(jobs) or "error" in box) and not _queued(jobs)
+        absent = absent + 1 if gone else 0
+    if "error" in box:
+        raise box["error"]
+    if "returned" not in box:
+        raise JobsLost("all jobs have left the queue, and some gave no answer")
+    return box["returned"]
+
+
+def _arrays(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        return set()
+    return {path.name.partition("_")[0] for path in folder.iterdir() if path.is_dir()}
+
+
+def _queued(jobs: set[str]) -> bool:
+    """Whether squeue lists one of them; if it does not answer, they may be there."""
+    command = ["squeue", "--noheader", "--me", "--format=%F"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except FileNotFoundError:
+        return False
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+    return done.returncode != 0 or bool(jobs & set(done.stdout.split()))

@@ -1,0 +1,357 @@
+"""Sweeps: planned once, frozen, shared, stopped by signals, and what their state looks like."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aswa.analyze import main as analyze
+from aswa.config import RunConfig, load
+from aswa.results.folder import RunFolder
+from aswa.status import main as status_main
+from aswa.status import read_state, read_states
+from aswa.sweeping.frozen import thaw
+from aswa.sweeping.gpus import workers_abreast
+from aswa.training.run import execute
+
+TRAIN = (sys.executable, "-m", "aswa.train")
+SMALL = ("dataset=umls", "model=distmult", "model.dim=8", "epochs=20", "lr=0.01")
+
+
+def train(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    command = [*TRAIN, *words]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def table(results: Path) -> bytes:
+    assert analyze([str(results)]) == 0
+    return (results / "analysis" / "results.csv").read_bytes()
+
+
+STOPPED_RUN = """
+import os, signal, sys
+from aswa.config import load
+from aswa.training import run
+
+pauses = 0
+def watched(self):
+    global pauses
+    pauses += 1
+    if pauses == int(sys.argv[1]):
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+    original(self)
+
+original = run.Pauses.within_epoch
+run.Pauses.within_epoch = watched
+run.execute(load(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize("objective", ["kvsall", "1vsall", "negative_sampling"])
+def test_a_run_stopped_between_any_two_batches_ends_the_same(
+    objective: str, tmp_path: Path
+) -> None:
+    """SIGTERM, SIGUSR1, SIGKILL at seeded moments, with dropout; all rows and histories equal."""
+    words = (*SMALL, f"model.objective={objective}", "model.hidden_dropout=0.2", "batch_size=256",
+             "optimizer=all", "epochs=4")  # fmt: skip
+    straight = load([*words, f"results_dir={tmp_path / 'straight'}"])
+    expected = execute(straight)
+    stopped = [*words, f"results_dir={tmp_path / 'stopped'}", "checkpoint_seconds=0"]
+    moments = random.Random(objective)
+    for name, code in (("SIGTERM", 143), ("SIGUSR1", 138), ("SIGKILL", -9)):
+        command = [sys.executable, "-c", STOPPED_RUN, str(moments.randint(2, 12)), name, *stopped]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+    said: list[str] = []
+    record = execute(load(stopped), report=said.append)
+    assert len(said) == 1 and said[0].startswith("going on after epoch"), said
+    assert record["rows"] == expected["rows"]
+    assert record["decisions"] == expected["decisions"]
+    histories = [read(load([*w]).folder / "history.json") for w in (stopped, [
+        *words, f"results_dir={tmp_path / 'straight'}"])]  # fmt: skip
+    assert histories[0] == histories[1]
+
+
+def test_a_signal_while_scores_are_measured_does_not_wait_for_them(tmp_path: Path) -> None:
+    """The handler raises at once, in the middle of an evaluation, and the run is saved."""
+    code = (
+        "import os, signal, sys, time\n"
+        "from aswa.config import load\n"
+        "from aswa.tasks.link_prediction import LinkPrediction\n"
+        "from aswa.training.run import execute\n"
+        "def slow(self, model):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(60)\n"
+        "    return 0.5\n"
+        "LinkPrediction.score = slow\n"
+        "execute(load(sys.argv[1:]))\n"
+    )
+    words = [*SMALL, f"results_dir={tmp_path}"]
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 143, done.stderr
+    assert time.monotonic() - start < 40
+    status = read(load(words).folder / "status.json")
+    assert (status["status"], status["checkpoint"]["epoch"]) == ("interrupted", 0)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a small sweep that was not disturbed."""
+    folder = tmp_path_factory.mktemp("swept")
+    done = train("-m", *SMALL, "seed=range(4)", f"results_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_finished_runs_are_not_launched(swept: Path) -> None:
+    done = train("-m", *SMALL, "seed=range(4)", f"results_dir={swept}")
+    assert (done.returncode, done.stdout) == (0, "4 runs, 4 of them already done\n")
+
+
+def test_misfits_are_left_out_and_said(tmp_path: Path) -> None:
+    done = train("-m", "dataset=umls", "model=distmult,vgg16", "epochs=1", "lr=0.01",
+                 "optimizer=sgd", f"results_dir={tmp_path}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "left out (1): model=vgg16 is for images" in done.stdout
+    assert len(list(tmp_path.glob("runs/*/*/*/result.json"))) == 1
+    wrong = train("-m", "dataset=umls", "model=vgg16", f"results_dir={tmp_path}")
+    assert wrong.returncode == 2
+    assert "models that fit it" in wrong.stderr
+
+
+def test_a_wrong_value_stops_a_sweep_before_it_begins(tmp_path: Path) -> None:
+    done = train("-m", *SMALL, "seed=0,1", "batch_size=0,64", f"results_dir={tmp_path}")
+    assert done.returncode == 2
+    assert "batch_size=0: must be at least 1" in done.stderr
+    assert not list(tmp_path.glob("runs/*/*/*"))
+
+
+def test_two_sweeps_over_one_folder_share_the_work(swept: Path, tmp_path: Path) -> None:
+    """Both end well, no run is computed twice, and the table is that of one sweep."""
+    words = [*TRAIN, "-m", *SMALL, "seed=range(4)", f"results_dir={tmp_path}"]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)]  # fmt: skip
+    outs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outs
+    computed = sum(out.count(" s)") for out, _ in outs)
+    assert computed == 4, outs
+    assert table(tmp_path) == table(swept)
+
+
+def test_another_sweeps_run_is_waited_for_at_the_end(tmp_path: Path) -> None:
+    """A run that is locked is left for later, and the others go first."""
+    held = load([*SMALL, "seed=0", f"results_dir={tmp_path}"])
+    with RunFolder(held.folder).lock():
+        words = [*TRAIN, "-m", *SMALL, "seed=range(3)", f"results_dir={tmp_path}"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while len(list(tmp_path.glob("runs/*/*/*/result.json"))) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert process.poll() is None
+        assert read_state(held.folder).state == "running"
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "[3/3]" in out
+
+
+def test_a_queued_run_keeps_the_configuration_it_was_planned_with(tmp_path: Path) -> None:
+    """conf/ is edited between planning and computing; the plan counts."""
+    config = load([*SMALL, f"results_dir={tmp_path}"])
+    train(*SMALL, f"results_dir={tmp_path}")
+    plan = read(config.folder / "plan.json")
+    assert {"composed", "config", "code", "overrides", "planned", "run_id"} <= plan.keys()
+    assert plan["config"] == json.loads(json.dumps(config.resolved))
+    (config.folder / "result.json").unlink()
+    (config.folder / "status.json").unlink()
+    again, note = thaw(config.folder)
+    assert (again.run_id, note) == (config.run_id, "")
+    # The job is composed with other words than the plan's, as after an edit of conf/.
+    done = train(*SMALL, "seed=7", "epochs=3", f"results_dir={tmp_path}",
+                 f"+frozen={config.folder}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = read(config.folder / "result.json")
+    assert (record["seed"], record["config"]["epochs"]) == (0, 20)
+
+
+def test_a_plan_that_means_another_run_is_refused(tmp_path: Path) -> None:
+    config = load([*SMALL, f"results_dir={tmp_path}"])
+    train(*SMALL, f"results_dir={tmp_path}")
+    plan = read(config.folder / "plan.json")
+    plan["composed"]["epochs"] = 19
+    del plan["sha256"]
+    (config.folder / "plan.json").write_text(json.dumps(plan))
+    done = train(*SMALL, f"results_dir={tmp_path}", f"+frozen={config.folder}")
+    assert done.returncode == 2
+    assert "changed while the run was queued; start the sweep again" in done.stderr
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path, swept: Path) -> None:
+    """kill -9 of a worker of joblib; the sweep goes on by itself to the same table."""
+    words = [*TRAIN, "-m", "hydra/launcher=joblib", *SMALL, "seed=range(4)",
+             f"results_dir={tmp_path}"]  # fmt: skip
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    owner = None
+    deadline = time.monotonic() + 120
+    while not owner:
+        assert time.monotonic() < deadline and process.poll() is None
+        for path in tmp_path.glob("runs/*/*/*"):
+            owner = owner or RunFolder(path).owner()
+    os.kill(owner["pid"], signal.SIGKILL)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert table(tmp_path) == table(swept)
+
+
+def test_status_tells_what_the_folders_say(
+    swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_main([str(swept)]) == 0
+    assert "umls × distmult" in capsys.readouterr().out
+    assert status_main([str(tmp_path / "nowhere")]) == 2
+
+    train(*SMALL, f"results_dir={tmp_path}")
+    train(*SMALL, "lr=1e38", "base_optimizer=sgd", f"results_dir={tmp_path}")
+    queued = load([*SMALL, "seed=5", f"results_dir={tmp_path}"]).folder
+    queued.mkdir(parents=True)
+    states = sorted(state.state for state in read_states(tmp_path))
+    assert states == ["done", "failed", "waiting"]
+    assert status_main([str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "Diverged: the training loss became" in out
+    assert status_main([str(tmp_path), "--failed"]) == 1
+    failed = Path(capsys.readouterr().out.strip())
+    assert read(failed / "status.json")["status"] == "failed"
+
+    with (queued / ".lock").open("w") as file:  # and now somebody works there
+        file.write('{"host": "node7", "pid": 12, "slurm_job": "34"}')
+        file.flush()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        state = read_state(queued)
+    assert (state.state, state.note) == ("running", "node7, process 12, job 34")
+
+
+def test_runs_abreast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    cores = len(os.sched_getaffinity(0))
+    assert workers_abreast(1, "cuda") == 2
+    assert workers_abreast(1, "cpu") == cores
+    assert workers_abreast(2 * cores, "cpu") == 1
+
+
+def test_each_worker_takes_a_gpu_of_its_own(tmp_path: Path) -> None:
+    """Two at once get different ones; the GPU of one that died is free again."""
+    code = "from aswa.sweeping.gpus import take_gpu; print(take_gpu(), flush=True); input()"
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "3,5", "TMPDIR": str(tmp_path)}
+
+    def worker() -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", code], env=env, text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+
+    def said(process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        return process.stdout.readline().strip()
+
+    first, second = worker(), worker()
+    taken = {said(first), said(second)}
+    assert taken == {"3", "5"}
+    first.kill()
+    first.wait()
+    third = worker()
+    free = said(third)
+    for process in (second, third):
+        process.kill()
+        process.wait()
+    assert free in taken
+
+
+def test_the_same_run_twice_in_a_sweep_is_one(tmp_path: Path) -> None:
+    config: RunConfig = load([*SMALL, f"results_dir={tmp_path}"])
+    done = train("-m", *SMALL, "seed=0", "lr=0.01,1e-2", f"results_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 runs\n")
+    assert (config.folder / "result.json").exists()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for 300 kB, which a checkpoint fills."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs takes root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tiny_disk: Path, tmp_path: Path) -> None:
+    """Then there is room, and the same command ends with the same rows."""
+    words = [*SMALL, "model.dim=64", "checkpoint_seconds=0", f"results_dir={tiny_disk}"]
+    full = train(*words)
+    assert full.returncode == 1
+    assert "No space left on device" in full.stderr
+    assert "Traceback" not in full.stderr
+    remount = ["mount", "-o", "remount,size=50m", str(tiny_disk)]
+    subprocess.run(remount, check=True)
+    assert train(*words).returncode == 0
+    (record,) = tiny_disk.glob("runs/*/*/*/result.json")
+    expected = execute(load([*words, f"results_dir={tmp_path / 'straight'}"]))
+    assert read(record)["rows"] == expected["rows"]
+
+
+def test_a_results_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """Root may write anywhere, so a file stands where the folder should be."""
+    (tmp_path / "results").write_text("")
+    for words in (["-m", "seed=0,1"], []):
+        done = train(*words, *SMALL, f"results_dir={tmp_path / 'results'}")
+        assert done.returncode == 1, done.stderr
+        assert f"{tmp_path / 'results'}" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_killed_wandb_does_not_kill_a_run(tmp_path: Path) -> None:
+    """Its service dies in the middle; the run ends as it would have."""
+    code = (
+        "import os, signal, subprocess, sys\n"
+        "from aswa.config import load\n"
+        "from aswa.training.run import execute\n"
+        "def on_epoch(trajectory):\n"
+        "    if trajectory.epoch == 5:\n"
+        "        found = subprocess.run(['pgrep', '-P', str(os.getpid()), 'wandb'],\n"
+        "                               capture_output=True, text=True).stdout.split()\n"
+        "        assert found\n"
+        "        for pid in found:\n"
+        "            os.kill(int(pid), signal.SIGKILL)\n"
+        "execute(load(sys.argv[1:]), on_epoch=on_epoch)\n"
+    )
+    words = [*SMALL, "tracker=wandb", f"results_dir={tmp_path}"]
+    env = {**os.environ, "WANDB_MODE": "offline"}
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert read(load(words).folder / "status.json")["status"] == "done"
+
+
+def test_a_diverging_run_is_not_tried_again_and_another_is(tmp_path: Path) -> None:
+    done = train("-m", *SMALL, "base_optimizer=sgd", "lr=0.1,1e38", f"results_dir={tmp_path}")
+    assert done.returncode == 1
+    assert "1 of 2 runs failed" in done.stderr
+    assert done.stderr.count("Diverged: the training loss became") == 1
