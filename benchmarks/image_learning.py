@@ -3,7 +3,8 @@
     python benchmarks/image_learning.py                       # an hour on two cores
 
 One run a network with all five methods, as `aswa-train` makes it. Floors are above guessing (10 %)
-by more than chance allows: they catch a network that does not learn, not a slow one. The budgets say nothing about which network is better; they are what a CPU can do.
+by more than chance allows: they catch a network that does not learn, not a slow one. The budgets
+are what a CPU can do, and say nothing about which network or method is better.
 """
 
 from __future__ import annotations
