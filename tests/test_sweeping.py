@@ -19,8 +19,8 @@ import pytest
 from aswa.analyze import main as analyze
 from aswa.config import RunConfig, load
 from aswa.results.folder import RunFolder
+from aswa.status import RunState, read_state, read_states
 from aswa.status import main as status_main
-from aswa.status import read_state, read_states
 from aswa.sweeping.frozen import thaw
 from aswa.sweeping.gpus import workers_abreast
 from aswa.training.run import execute
@@ -218,6 +218,36 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path, swept: Path) -> Non
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert table(tmp_path) == table(swept)
+
+
+def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path) -> None:
+    """Its workers save their runs and go, also those that wait for work."""
+    words = [*TRAIN, "-m", "hydra/launcher=joblib", *SMALL, "seed=range(4)", "epochs=100000",
+             "hydra.launcher.n_jobs=2", f"results_dir={tmp_path}"]  # fmt: skip
+    process = subprocess.Popen(words, start_new_session=True, stderr=subprocess.DEVNULL)
+
+    def session() -> list[str]:
+        found = subprocess.run(["pgrep", "-s", str(process.pid)], capture_output=True, text=True)
+        return found.stdout.split()
+
+    deadline = time.monotonic() + 120
+    while sum(bool(s.note) for s in _states(tmp_path)) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.2)
+    time.sleep(2)
+    process.kill()
+    process.wait()
+    while session():
+        assert time.monotonic() < deadline, session()
+        time.sleep(0.2)
+    states = sorted(state.state for state in read_states(tmp_path))
+    assert states == ["interrupted", "interrupted", "waiting", "waiting"]
+    begun = [path for path in tmp_path.glob("runs/*/*/*/status.json")]
+    assert all(read(path)["checkpoint"] for path in begun)
+
+
+def _states(results: Path) -> list[RunState]:
+    return read_states(results) if (results / "runs").is_dir() else []
 
 
 def test_status_tells_what_the_folders_say(

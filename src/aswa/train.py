@@ -108,6 +108,12 @@ def _compute(config: RunConfig, wait: bool) -> dict[str, Any]:
             return execute(config, report=_say, on_epoch=on_epoch, wait=wait)
     except (ConfigError, Busy):
         raise
+    except SystemExit as end:  # the run is saved; a signal wants the process to end
+        if progress.launcher() is not None:
+            # joblib would send the exception home as an answer, and keep its worker for ever.
+            sys.stderr.flush()
+            os._exit(int(end.code or 0))
+        raise
     except Exception as error:
         kind = RunHopeless if isinstance(error, Diverged) else RunFailed
         place = config.folder / "status.json"
