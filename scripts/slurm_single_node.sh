@@ -5,7 +5,7 @@
 #   sudo scripts/slurm_single_node.sh stop
 #
 # It wants a machine where nothing else uses SLURM (a container, a CI runner): it writes
-# /etc/slurm/slurm.conf and cgroup.conf, and refuses to if there are others.
+# /etc/slurm/slurm.conf and cgroup.conf, and refuses to if the first is there and not its own.
 set -euo pipefail
 
 MARK="# made by slurm_single_node.sh"

@@ -183,6 +183,50 @@ def test_two_processes_do_what_one_does(images: Path, tmp_path: Path) -> None:
         assert a["value"] == pytest.approx(b["value"], abs=tolerance), (a, b)
 
 
+STOPPED_PROCESS = """
+import os, signal, sys
+from aswa.config import load
+from aswa.training import run
+
+pauses = 0
+def watched(self):
+    global pauses
+    pauses += 1
+    if pauses == 25 and os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGTERM)
+    original(self)
+
+original = run.Pauses.within_epoch
+run.Pauses.within_epoch = watched
+run.execute(load(sys.argv[1:]))
+"""
+
+
+def test_two_processes_stop_together_and_go_on(images: Path, tmp_path: Path) -> None:
+    """One gets a signal in the middle of an epoch; resumed, all is as without, to the last bit."""
+    extra = ("optimizer=all", "epochs=3", "model.dropout=0.1")
+    words_of = {
+        name: words("wide_resnet28x10", images, tmp_path / name, *extra)
+        for name in ("straight", "stopped")
+    }
+    torchrun(2, *words_of["straight"])
+    (tmp_path / "stopped.py").write_text(STOPPED_PROCESS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone",
+               "--nproc-per-node=2", str(tmp_path / "stopped.py"),
+               *words_of["stopped"]]  # fmt: skip
+    assert subprocess.run(command, capture_output=True, text=True, timeout=300).returncode
+    folder = load(words_of["stopped"]).folder
+    status = read(folder / "status.json")
+    assert (status["status"], status["checkpoint"]["epoch"]) == ("interrupted", 1)
+    state = torch.load(folder / status["checkpoint"]["file"], weights_only=True)
+    assert 0 < state["begun"]["batches"] < 16
+    torchrun(2, *words_of["stopped"])
+    for name in ("history.json", "result.json"):
+        straight, stopped = (read(load(words_of[w]).folder / name) for w in words_of)
+        for key in ("rows", "train_loss", "valid", "decision"):
+            assert straight.get(key) == stopped.get(key)
+
+
 def test_nan_ends_a_run_with_its_last_good_checkpoint(images: Path, tmp_path: Path) -> None:
     """Status failed, the checkpoint of epoch 2 still named and whole, no result."""
     config = load(words("preresnet110", images, tmp_path, "checkpoint_seconds=0"))

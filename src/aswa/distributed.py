@@ -63,6 +63,15 @@ def largest(number: int, device: torch.device) -> int:
     return int(box)
 
 
+def gather(value: Any) -> list[Any]:
+    """Everyone's value, in the order of the ranks, in every process."""
+    if world_size() == 1:
+        return [value]
+    box = [None] * world_size()
+    dist.all_gather_object(box, value)
+    return box
+
+
 def my_part(tensor: Tensor) -> Tensor:
     """Every `world_size`-th row [ceil(B / world_size)] of a batch [B], starting at my rank."""
     return tensor[rank() :: world_size()]

@@ -122,7 +122,7 @@ def _compute(
     pauses = Pauses(stopping, saver, device)
     trajectory.pause = pauses.within_epoch
     alone = distributed.world_size() == 1
-    stopping.at_once = lambda: alone and (trajectory.scoring or trajectory.finished)
+    stopping.at_once = lambda: alone and trajectory.scoring
     tracker.start(config)
     try:
         while not trajectory.finished:
@@ -130,6 +130,7 @@ def _compute(
             tracker.log(trajectory.epoch, _latest(trajectory.history))
             on_epoch(trajectory)
             pauses.after_epoch()
+        stopping.at_once = lambda: alone  # from here on the trajectory stays as it is
         record = run_record(config, task, trajectory)
         stopping.at_once = lambda: False
     except Preempted:

@@ -37,19 +37,25 @@ class Saver:
         self._total = total
         self._saved, self._took = time.monotonic(), 0.0
 
-    def save_if_due(self) -> None:
+    @property
+    def due(self) -> bool:
         """Every `checkpoint_seconds`, or less often where saving takes long; 0 is always."""
         seconds = self._config.checkpoint_seconds
         interval = max(seconds, self._took / AT_MOST) if seconds else 0.0
-        if time.monotonic() - self._saved >= interval:
-            self.save()
+        return time.monotonic() - self._saved >= interval
 
     def save(self) -> None:
-        """Unless the weights are no numbers: then the checkpoint before is the one to keep."""
-        if distributed.rank() or not self._trajectory.sound:
+        """Unless the weights are no numbers: then the checkpoint before is the one to keep.
+
+        Under torchrun all processes call it, and the first writes.
+        """
+        if not self._trajectory.sound:
             return
         start = time.monotonic()
         state = self._trajectory.state_dict()
+        if distributed.rank():
+            self._saved = time.monotonic()
+            return
         state |= {"total": self._total(), "versions": versions()}
         entry = save_checkpoint(self._folder.path, state)
         self._folder.write_status("running", checkpoint=entry, epochs=self._config.epochs)
@@ -72,10 +78,12 @@ class Pauses:
             self.after_epoch()
 
     def after_epoch(self) -> None:
-        """Also where all processes of torchrun meet; a signal to one of them ends all."""
-        received = self._stopping.received or 0
+        """Here all processes of torchrun meet: a signal to one ends all, one's clock saves all."""
+        received, due = self._stopping.received or 0, self._saver.due
         if distributed.world_size() > 1:
             received = distributed.largest(received, self._device)
+            due = bool(distributed.largest(int(due), self._device))
         if received:
             raise Preempted(received)
-        self._saver.save_if_due()
+        if due:
+            self._saver.save()

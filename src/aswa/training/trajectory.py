@@ -229,11 +229,15 @@ class Trajectory:
         return contextlib.nullcontext()
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, as plain numbers and tensors, which `weights_only=True` loads."""
+        """All of it, as plain numbers and tensors, which `weights_only=True` loads.
+
+        Under torchrun all processes call it together and get the same.
+        """
+        total = distributed.sum_over(self.begun.total.clone()) / distributed.world_size()
         return {
             "epoch": self.epoch,
-            "begun": dataclasses.asdict(self.begun),
-            "generators": global_generators(self.task.device),
+            "begun": {**dataclasses.asdict(self.begun), "total": total},
+            "generators": distributed.gather(global_generators(self.task.device)),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -248,7 +252,8 @@ class Trajectory:
         """Go on exactly from where `state_dict` was taken."""
         self.epoch = state["epoch"]
         self.begun = UnfinishedEpoch(**state["begun"])
-        set_global_generators(self.task.device, state["generators"])
+        mine = min(distributed.rank(), len(state["generators"]) - 1)  # if there are more of us now
+        set_global_generators(self.task.device, state["generators"][mine])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
