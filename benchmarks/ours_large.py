@@ -156,9 +156,11 @@ class CutEpoch:
         self.pairs: list[int] = []
         self.cut = False
 
-    def __call__(self, model: Any, generator: torch.Generator) -> Iterator[tuple[Tensor, int]]:
+    def __call__(
+        self, model: Any, generator: torch.Generator, start: int = 0
+    ) -> Iterator[tuple[Tensor, int]]:
         self.start = time.perf_counter()
-        for loss, n in self._losses(model, generator):
+        for loss, n in self._losses(model, generator, start):
             yield loss, n
             self.ends.append(time.perf_counter())  # the update step of the batch is done
             self.pairs.append(n)
