@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import struct
@@ -14,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aswa.analyze import main as analyze
+from small_sweep import TRAIN, train
 
-TRAIN = (sys.executable, "-m", "aswa.train")
 SWEEP = (
     "-m",
     "hydra/launcher=joblib",
@@ -27,16 +26,6 @@ SWEEP = (
     "lr=0.01",
     "checkpoint_seconds=0.2",
 )
-
-
-def train(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*TRAIN, *words],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 def table(results: Path) -> bytes:

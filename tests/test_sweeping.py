@@ -5,14 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,91 +22,12 @@ from aswa.status import main as status_main
 from aswa.sweeping.frozen import thaw
 from aswa.sweeping.gpus import workers_abreast
 from aswa.training.run import execute
-
-TRAIN = (sys.executable, "-m", "aswa.train")
-SMALL = ("dataset=umls", "model=distmult", "model.dim=8", "epochs=20", "lr=0.01")
-
-
-def train(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, **environment}
-    command = [*TRAIN, *words]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
-
-
-def read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text())
+from small_sweep import SMALL, TRAIN, read, train
 
 
 def table(results: Path) -> bytes:
     assert analyze([str(results)]) == 0
     return (results / "analysis" / "results.csv").read_bytes()
-
-
-STOPPED_RUN = """
-import os, signal, sys
-from aswa.config import load
-from aswa.training import run
-
-pauses = 0
-def watched(self):
-    global pauses
-    pauses += 1
-    if pauses == int(sys.argv[1]):
-        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
-    original(self)
-
-original = run.Pauses.within_epoch
-run.Pauses.within_epoch = watched
-run.execute(load(sys.argv[3:]))
-"""
-
-
-@pytest.mark.parametrize("objective", ["kvsall", "1vsall", "negative_sampling"])
-def test_a_run_stopped_between_any_two_batches_ends_the_same(
-    objective: str, tmp_path: Path
-) -> None:
-    """SIGTERM, SIGUSR1, SIGKILL at seeded moments, with dropout; all rows and histories equal."""
-    words = (*SMALL, f"model.objective={objective}", "model.hidden_dropout=0.2", "batch_size=256",
-             "optimizer=all", "epochs=4")  # fmt: skip
-    straight = load([*words, f"results_dir={tmp_path / 'straight'}"])
-    expected = execute(straight)
-    stopped = [*words, f"results_dir={tmp_path / 'stopped'}", "checkpoint_seconds=0"]
-    moments = random.Random(objective)
-    for name, code in (("SIGTERM", 143), ("SIGUSR1", 138), ("SIGKILL", -9)):
-        command = [sys.executable, "-c", STOPPED_RUN, str(moments.randint(2, 12)), name, *stopped]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == code, done.stderr
-    said: list[str] = []
-    record = execute(load(stopped), report=said.append)
-    assert len(said) == 1 and said[0].startswith("going on after epoch"), said
-    assert record["rows"] == expected["rows"]
-    assert record["decisions"] == expected["decisions"]
-    histories = [read(load([*w]).folder / "history.json") for w in (stopped, [
-        *words, f"results_dir={tmp_path / 'straight'}"])]  # fmt: skip
-    assert histories[0] == histories[1]
-
-
-def test_a_signal_while_scores_are_measured_does_not_wait_for_them(tmp_path: Path) -> None:
-    """The handler raises at once, in the middle of an evaluation, and the run is saved."""
-    code = (
-        "import os, signal, sys, time\n"
-        "from aswa.config import load\n"
-        "from aswa.tasks.link_prediction import LinkPrediction\n"
-        "from aswa.training.run import execute\n"
-        "def slow(self, model):\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    time.sleep(60)\n"
-        "    return 0.5\n"
-        "LinkPrediction.score = slow\n"
-        "execute(load(sys.argv[1:]))\n"
-    )
-    words = [*SMALL, f"results_dir={tmp_path}"]
-    start = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert done.returncode == 143, done.stderr
-    assert time.monotonic() - start < 40
-    status = read(load(words).folder / "status.json")
-    assert (status["status"], status["checkpoint"]["epoch"]) == ("interrupted", 0)
 
 
 @pytest.fixture(scope="module")
