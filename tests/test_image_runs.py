@@ -17,6 +17,7 @@ from torch import nn
 
 from aswa.averaging import recompute_batch_norm
 from aswa.config import ConfigError, RunConfig, load
+from aswa.models.image.winograd import WinogradConv2d
 from aswa.tasks.image_classification import ImageClassification
 from aswa.training.run import execute
 from aswa.training.trajectory import Diverged, Trajectory
@@ -28,8 +29,6 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def images(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with 1,000 training and 200 test images of CIFAR-10."""
-    if not (data_dir / "cifar10").is_dir():
-        pytest.skip(f"no CIFAR-10 in {data_dir}; set ASWA_DATA_DIR to try it")
     folder = tmp_path_factory.mktemp("images")
     write(data_dir, folder)
     return folder
@@ -289,19 +288,22 @@ def test_augmented_validation_is_noise_between_epochs_only(images: Path, tmp_pat
     assert len(set(scores)) > 1
 
 
-def test_the_layout_that_a_configuration_leaves_open_is_the_devices(
+def test_layout_and_algorithm_of_convolutions_change_only_rounding(
     images: Path, tmp_path: Path
 ) -> None:
-    """VGG: planes on a CPU; the same values either way, to rounding."""
-    logits = {}
-    for layout in ("null", "true", "false"):
-        wanted = words("vgg16", images, tmp_path, f"model.channels_last={layout}")
-        task = ImageClassification(load(wanted), torch.device("cpu"))
+    """Channels-last or planes, Winograd's convolutions or direct ones: the same logits."""
+    logits = []
+    for layout, winograd in ((True, True), (True, False), (False, False)):
+        options = f"model.channels_last={layout}", f"model.winograd={winograd}"
+        task = ImageClassification(
+            load(words("vgg16", images, tmp_path, *options)), torch.device("cpu")
+        )
         model = task.build_model(torch.Generator().manual_seed(0)).eval()
         inputs = task._input(task._splits["valid"][0][:8])
-        last = inputs.is_contiguous(memory_format=torch.channels_last)
-        assert last == (layout == "true")
+        assert inputs.is_contiguous(memory_format=torch.channels_last) == layout
+        assert any(isinstance(m, WinogradConv2d) for m in model.modules()) == winograd
         with torch.no_grad():
-            logits[layout] = model(inputs)
-    assert torch.equal(logits["null"], logits["false"])
-    torch.testing.assert_close(logits["true"], logits["false"], rtol=1e-4, atol=1e-5)
+            logits.append(model(inputs))
+    assert not torch.equal(logits[0], logits[1])  # so the option does something
+    for other in logits[:2]:
+        torch.testing.assert_close(other, logits[2], rtol=1e-4, atol=1e-5)

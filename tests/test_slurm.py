@@ -18,8 +18,11 @@ from pathlib import Path
 
 import pytest
 
+import small_cifar
 from aswa.analyze import main as analyze
+from aswa.config import load
 from aswa.results.folder import RunFolder
+from small_sweep import read
 
 WORDS = ("-m", "dataset=umls", "model=distmult,complex", "seed=range(8)", "model.dim=16",
          "epochs=1000", "lr=0.01", "checkpoint_seconds=0.5", "device=cpu")  # fmt: skip
@@ -93,3 +96,41 @@ def test_a_disturbed_sweep_ends_in_the_table_of_an_undisturbed_one(tmp_path: Pat
     assert process.returncode == 0, process.communicate()[0]
     assert not ways, "it was over before it was disturbed enough"
     assert table(tmp_path / "slurm") == table(tmp_path / "straight")
+
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "slurm_torchrun.sh"
+
+
+def test_a_job_of_torchrun_is_saved_requeued_and_goes_on(data_dir: Path, tmp_path: Path) -> None:
+    """The signal before the limit; two processes save, the job comes again, no epoch is lost."""
+    small_cifar.write(data_dir, tmp_path / "data")
+    words = small_cifar.words("wide_resnet28x10", tmp_path / "data", tmp_path, "epochs=40")
+    folder = RunFolder(load(words).folder)
+    environment = {
+        **os.environ,
+        "ASWA_PROCESSES": "2",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    job = subprocess.run(
+        ["sbatch", "--parsable", "--cpus-per-task=2", f"--output={tmp_path / 'job.log'}",
+         str(SCRIPT), *words],
+        env=environment, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    deadline = time.monotonic() + 300
+
+    def wait_for(what: str) -> None:
+        while folder.status().get("status") != what:
+            assert time.monotonic() < deadline, (tmp_path / "job.log").read_text()
+            time.sleep(0.2)
+
+    wait_for("running")
+    time.sleep(3)
+    slurm("scancel", "--signal=USR1", "--batch", job)
+    wait_for("interrupted")
+    wait_for("done")
+    said = (tmp_path / "job.log").read_text()
+    assert said.count("going on after epoch") == 1, said
+    assert "Restarts=1" in slurm("scontrol", "show", "job", job)
+    history = read(folder.path / "history.json")
+    assert len(history["train_loss"]) == 40
+    assert read(folder.path / "result.json")["processes"] == 2

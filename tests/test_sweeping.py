@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,14 +14,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import open_dict
 
 from aswa.analyze import main as analyze
 from aswa.config import RunConfig, load
+from aswa.config_files import conf_dir
 from aswa.results.folder import RunFolder
 from aswa.status import RunState, read_state, read_states
 from aswa.status import main as status_main
+from aswa.sweeping import grid_config as grid_config  # makes the sweeper known to Hydra
 from aswa.sweeping.frozen import thaw
 from aswa.sweeping.gpus import workers_abreast
+from aswa.sweeping.planning import Meanings
 from aswa.training.run import execute
 from small_sweep import SMALL, TRAIN, read, train
 
@@ -42,6 +50,30 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_finished_runs_are_not_launched(swept: Path) -> None:
     done = train("-m", *SMALL, "seed=range(4)", f"results_dir={swept}")
     assert (done.returncode, done.stdout) == (0, "4 runs, 4 of them already done\n")
+
+
+@pytest.mark.parametrize("recipe", [[], ["experiment=images_fair"], ["experiment=link_prediction"]])
+def test_a_planned_configuration_is_hydras(recipe: list[str], tmp_path: Path) -> None:
+    """Values set on a copy of the chosen files, or all composed by Hydra's loader: the same."""
+    jobs = [
+        [*recipe, *words]
+        for words in (
+            ["dataset=cifar100", "model=vgg16", "epochs=7", "seed=1", "lr=0.1"],
+            ["dataset=cifar100", "model=vgg16", "epochs=7", "seed=2", "+dataset.sha256.x=1"],
+            ["model=vgg16", "seed=2", "model.dropout=0.1", "tracker=wandb", "~tracker.project"],
+            ["seed=3", "optimizer=all", "optimizer.swa.start=null", "+frozen='/a b'"],
+            ["seed=4", "schedule=fair", "schedule.start=3", "data_dir=x"],
+        )
+    ]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", ["hydra.verbose=true"], RunMode.MULTIRUN)
+        meanings = Meanings(master, loader, tmp_path)
+        for words in jobs:
+            expected = loader.load_sweep_config(master, words)
+            with open_dict(expected):
+                del expected["hydra"]
+            assert meanings._compose(words) == expected
 
 
 def test_misfits_are_left_out_and_said(tmp_path: Path) -> None:
@@ -239,6 +271,37 @@ def test_the_same_run_twice_in_a_sweep_is_one(tmp_path: Path) -> None:
     assert (config.folder / "result.json").exists()
 
 
+FALSE_CLOCK = """
+import random, time
+true, jumps = time.time, random.Random(0)
+time.time = lambda: true() + jumps.choice([-1, 1]) * jumps.uniform(0, 3e7)
+"""
+
+
+def test_a_clock_that_jumps_changes_nothing(swept: Path, tmp_path: Path) -> None:
+    """By a year, at every look at it; files from the past and the future; a kill between."""
+    (tmp_path / "sitecustomize.py").write_text(FALSE_CLOCK)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, "PYTHONPATH": path}
+    shown = [sys.executable, "-c", "import time; print(abs(time.time() - time.clock_gettime(0)))"]
+    assert float(subprocess.check_output(shown, env=env)) > 1000  # so that the test tests
+    results = tmp_path / "results"
+    words = ["-m", "hydra/launcher=joblib", *SMALL, "seed=range(4)", "checkpoint_seconds=0.01",
+             f"results_dir={results}"]  # fmt: skip
+    process = subprocess.Popen([*TRAIN, *words], env=env)
+    deadline = time.monotonic() + 120
+    while not list(results.glob("runs/*/*/*/checkpoint*")):
+        assert time.monotonic() < deadline and process.poll() is None
+    process.kill()
+    process.wait()
+    for i, file in enumerate(sorted(results.rglob("*"))):
+        os.utime(file, (0, 0) if i % 2 else (4e9, 4e9))
+    again = train(*words, PYTHONPATH=path)
+    assert again.returncode == 0, again.stderr
+    assert "-" not in "".join(re.findall(r"\[.*? left\]", again.stdout)), again.stdout
+    assert table(results) == table(swept)
+
+
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for 300 kB, which a checkpoint fills."""
@@ -274,29 +337,6 @@ def test_a_results_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None
         assert done.returncode == 1, done.stderr
         assert f"{tmp_path / 'results'}" in done.stderr
         assert "Traceback" not in done.stderr
-
-
-def test_a_killed_wandb_does_not_kill_a_run(tmp_path: Path) -> None:
-    """Its service dies in the middle; the run ends as it would have."""
-    code = (
-        "import os, signal, subprocess, sys\n"
-        "from aswa.config import load\n"
-        "from aswa.training.run import execute\n"
-        "def on_epoch(trajectory):\n"
-        "    if trajectory.epoch == 5:\n"
-        "        found = subprocess.run(['pgrep', '-P', str(os.getpid()), 'wandb'],\n"
-        "                               capture_output=True, text=True).stdout.split()\n"
-        "        assert found\n"
-        "        for pid in found:\n"
-        "            os.kill(int(pid), signal.SIGKILL)\n"
-        "execute(load(sys.argv[1:]), on_epoch=on_epoch)\n"
-    )
-    words = [*SMALL, "tracker=wandb", f"results_dir={tmp_path}"]
-    env = {**os.environ, "WANDB_MODE": "offline"}
-    command = [sys.executable, "-c", code, *words]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert read(load(words).folder / "status.json")["status"] == "done"
 
 
 def test_a_diverging_run_is_not_tried_again_and_another_is(tmp_path: Path) -> None:

@@ -321,6 +321,8 @@ RANGES: dict[str, tuple[type, float | None, float | None]] = {
     "dataset.test_size": (int, 1, None),
     "model.batch_norm_batches": (int, 1, None),
     "model.channels_last": (bool, None, None),
+    "model.winograd": (bool, None, None),
+    "model.compile": (bool, None, None),
     "model.dropout": (float, 0, 1 - 1e-12),
     "checkpoint_seconds": (float, 0, None),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -55,14 +56,25 @@ def check_group(group: str, values: Any) -> None:
     if not path.is_file():
         names = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise ConfigError(unknown(f"{group}.name", str(values["name"]), names))
-    template = yaml.safe_load(path.read_text())
+    template = _parsed(path.read_text())
     members = [name for name in values if isinstance(values[name], dict) and group == "optimizer"]
     for name in members:
         own = conf_dir() / group / f"{name}.yaml"
         if own.is_file():
-            template[name] = yaml.safe_load(own.read_text())[name]
+            template[name] = _parsed(own.read_text())[name]
     template.pop("defaults", None)
     _check_like(group, values, template)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """A file of conf/, of which a sweep of thousands checks the same few again and again."""
+    return dict(_parsed_once(text))
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed_once(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
 
 
 def _check_like(place: str, values: dict[str, Any], template: dict[str, Any]) -> None:

@@ -68,8 +68,8 @@ def note_end(seconds: float) -> str:
     place = f"[{n:>{len(str(total))}}/{total}"
     if n >= total:
         return place + "] "
-    # Runs abreast and the time between them are in the pace.
-    pace = (time.time() - sweep["start"]) / computed
+    # Runs abreast and the time between them are in the pace. Clocks may differ, or be set.
+    pace = max(0.0, time.time() - sweep["start"]) / computed
     return f"{place}, {_duration(pace * (total - n))} left] "
 
 

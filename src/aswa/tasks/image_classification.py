@@ -18,10 +18,11 @@ from aswa.data.cifar import read_cifar
 from aswa.data.sources import find_folder
 from aswa.data.validation_split import split_indices
 from aswa.models import image
+from aswa.models.image.winograd import with_winograd
 from aswa.tasks.host_memory import keep_freed_memory
 
 # Of a model's options, those that are not for its constructor.
-TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "compile")
+TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "winograd", "compile")
 EVALUATED_AT_ONCE = 500  # images; a constant, so that scores do not depend on batch_size
 
 
@@ -37,7 +38,8 @@ class ImageClassification:
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.device = device
         self._config, self._options = config, config.model.options
-        self._layout = self._memory_layout()
+        last = self._options["channels_last"]
+        self._layout = torch.channels_last if last else torch.contiguous_format
         if device.type == "cpu":
             keep_freed_memory()
         dataset = config.dataset
@@ -79,6 +81,8 @@ class ImageClassification:
             )
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        if self._options.get("winograd"):
+            model = with_winograd(model)
         model = distributed.synchronise_batch_norm(model.to(self.device), self.device)
         model = model.to(memory_format=self._layout)  # type: ignore[call-overload]
         self._forward = self._training_forward(model)
@@ -150,12 +154,6 @@ class ImageClassification:
     def _input(self, images: Tensor) -> Tensor:
         """What the network sees of bytes [B, 3, 32, 32]."""
         return normalise(images, self._mean, self._std, self._layout)
-
-    def _memory_layout(self) -> torch.memory_format:
-        """`model.channels_last`, or where it is null what is fast on the device."""
-        wanted = self._options["channels_last"]
-        last = self.device.type == "cuda" if wanted is None else wanted
-        return torch.channels_last if last else torch.contiguous_format
 
     def _batches_for_batch_norm(self) -> Batches:
         """The same augmented training images each time, drawn once and for all seeds alike."""
