@@ -5,8 +5,8 @@
 
 - **Images a second**: steps of our training loop, and of a plain port of the one that most
   repositories have (DataLoader with two workers, torchvision's transforms image by image,
-  contiguous fp32, the loss read at every step), each in a process of its own, in turns. Start-up,
-  reading and the first steps are in nobody's clock.
+  contiguous fp32, torch's convolutions, the loss read at every step), each in a process of its own,
+  in turns. Start-up, reading and the first steps are in nobody's clock.
 - **The share of the matrix rate** is the FLOPs of forward and backward (FlopCounterMode, a
   multiply-add counts as two) times images a second, over the rate of a large square product in the
   same precision and process.
@@ -66,8 +66,10 @@ def measured(loop: str, model: str, batch: int, o: argparse.Namespace, *words: s
 def speed(model: str, batch: int, o: argparse.Namespace) -> dict[str, Any]:
     """Images a second of the usual loop and of ours in each precision."""
     found: dict[str, list[dict[str, Any]]] = {"usual": [], **{p: [] for p in o.precisions}}
+    options = load(["dataset=cifar10", f"model={model}", "lr=0.05"]).model.options
+    plain = ["model.winograd=false"] if "winograd" in options else []
     for repetition in range(o.repetitions):
-        found["usual"].append(measured("usual", model, batch, o))
+        found["usual"].append(measured("usual", model, batch, o, *plain))
         for precision in o.precisions:
             words = [f"precision={precision}", *o.overrides]
             found[precision].append(measured("ours", model, batch, o, *words))

@@ -98,13 +98,13 @@ def our_loop(trajectory: Trajectory) -> Iterator[int]:
             yield batch[1]
 
 
-def flops_per_image(model: nn.Module, device: torch.device) -> float:
-    """Of forward and backward, a multiply-add as two."""
-    images = torch.zeros(2, 3, 32, 32, device=device)
+def flops_per_image(model: nn.Module, batch: int, device: torch.device) -> float:
+    """Of forward and backward, a multiply-add as two; by Winograd, of the products that it takes."""
+    images = torch.zeros(batch, 3, 32, 32, device=device)
     with FlopCounterMode(display=False) as counter:
         model(images).sum().backward()
     model.zero_grad(set_to_none=True)
-    return counter.get_total_flops() / 2
+    return counter.get_total_flops() / batch
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
@@ -144,7 +144,7 @@ def main() -> None:
         record |= {"epoch_seconds": seconds[options.warm_up :], "parts": trajectory.watch.seconds}
     else:
         model = trajectory.model
-        record["flops_per_image"] = flops_per_image(model, device)
+        record["flops_per_image"] = flops_per_image(model, config.batch_size, device)
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(config.precision, torch.float32)
         record["matrix_flops"] = matrix_rate(device, half)
         ours = options.loop == "ours"
