@@ -63,6 +63,15 @@ def test_only_convolutions_that_gain_by_it_are_changed() -> None:
     torch.testing.assert_close(copy.deepcopy(changed)(x), changed(x), rtol=0, atol=0)
 
 
+def test_what_follows_may_change_the_result_in_place() -> None:
+    """As wide residual networks do, whose convolutions have no bias."""
+    layer = with_winograd(nn.Sequential(nn.Conv2d(128, 128, 3, padding=1, bias=False)))
+    x = torch.randn(2, 128, 4, 4, requires_grad=True)
+    expected = torch.autograd.grad((layer(x) + x).relu().square().sum(), x)
+    (changed,) = torch.autograd.grad(layer(x).add_(x).relu_().square().sum(), x)
+    torch.testing.assert_close(changed, expected[0])
+
+
 def test_elsewhere_the_convolution_is_torchs() -> None:
     """Few channels for the size, odd sides, half precision: bit for bit what `Conv2d` gives."""
     layer = nn.Conv2d(128, 128, 3, padding=1)

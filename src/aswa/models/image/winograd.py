@@ -75,10 +75,14 @@ class _Winograd(torch.autograd.Function):
         v = (b @ tiles.view(t * t, -1)).view(t * t, -1, c)
         u = (g @ weight.reshape(k * c, 9).t()).view(t * t, k, c)
         products = torch.bmm(v, u.transpose(1, 2))
-        out = (a @ products.view(t * t, -1)).view(m, m, n, rows, columns, k)
+        places = (a @ products.view(t * t, -1)).view(m, m, n, rows, columns, k)
         ctx.save_for_backward(v, u)
         ctx.shape, ctx.m = x.shape, m
-        return out.permute(2, 3, 0, 4, 1, 5).reshape(n, height, width, k).permute(0, 3, 1, 2)
+        # Not a view of something, so that what follows may change it in place.
+        out = torch.empty((n, k, height, width), dtype=x.dtype, memory_format=torch.channels_last)
+        inner = out.permute(0, 2, 3, 1).view(n, rows, m, columns, m, k)
+        inner.copy_(places.permute(2, 3, 0, 4, 1, 5))
+        return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
