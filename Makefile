@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reproduce-images test lint bench bench-large bench-images bench-sweeps \
-	peers search-lr clean
+.PHONY: help setup reproduce reproduce-images ablation test lint notebooks bench bench-large \
+	bench-images bench-sweeps peers search-lr clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -28,6 +28,13 @@ reproduce: setup  ## the paper's link-prediction comparison: tables, tests, figu
 reproduce-images: setup  ## the image half in small, on a CPU: 15 minutes, CIFAR-10 in $ASWA_DATA_DIR
 	$(BIN)/aswa-train experiment=images_cpu results_dir=$(RESULTS)/images_cpu
 	$(BIN)/aswa-analyze $(RESULTS)/images_cpu
+
+ablation: setup  ## what in ASWA matters: the experiment of docs/ablation.md
+	$(BIN)/aswa-train experiment=ablation results_dir=$(RESULTS)/ablation
+	$(BIN)/aswa-analyze $(RESULTS)/ablation --plan ablation
+
+notebooks: setup  ## run the notebooks and write their outputs
+	cd notebooks && ../$(BIN)/jupytext --to ipynb --execute *.py
 
 test: setup  ## the tests
 	$(BIN)/python -m pytest -n auto

@@ -21,6 +21,7 @@ from aswa.averaging import (
     Averager,
     Decision,
     EarlyStopping,
+    PolynomialDecay,
     ReleasedASWA,
     recompute_batch_norm,
 )
@@ -29,12 +30,13 @@ from aswa.averaging.reference import (
     ReferenceASWA,
     ReferenceEarlyStopping,
     ReferenceEMA,
+    ReferencePolynomialDecay,
     ReferenceReleasedASWA,
     ReferenceSWA,
     flat,
 )
 
-METHODS = (SGD, SWA, EMA, EarlyStopping, ASWA, ReleasedASWA)
+METHODS = (SGD, SWA, EMA, EarlyStopping, ASWA, ReleasedASWA, PolynomialDecay)
 # Few distinct values, so that ties are common; NaN and infinities among them.
 SCORES = st.sampled_from([math.nan, -math.inf, 0.0, 0.1, 0.2, 0.3, 0.5, math.inf])
 
@@ -147,6 +149,24 @@ def test_ema_is_torchs() -> None:
         twin.step(flat(model))
     torch.testing.assert_close(flat(ema.module), flat(theirs.module), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(flat(ema.module), twin.weights, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("eta", "start"), [(0, 0), (3, 0), (0.5, 2)])
+def test_polynomial_decay_is_its_explicit_sum(eta: float, start: int) -> None:
+    """And with η = 0 the equal mean, SWA."""
+    model, twin = small_model(), ReferencePolynomialDecay(eta, start)
+    decay, swa = PolynomialDecay(model, eta, start), SWA(model, start)
+    for _ in range(12):
+        drift(model)
+        for averager in (decay, swa):
+            averager.update(model, lambda _: pytest.fail("there is nothing to evaluate"))
+        twin.update(flat(model))
+    torch.testing.assert_close(flat(decay.module), twin.weights, rtol=1e-5, atol=1e-5)
+    assert decay.n_averaged == swa.n_averaged == 12 - start
+    if eta == 0:
+        torch.testing.assert_close(flat(decay.module), flat(swa.module), rtol=1e-6, atol=1e-6)
+    with pytest.raises(ValueError, match="needs eta >= 0"):
+        PolynomialDecay(model, -1)
 
 
 @settings(max_examples=100, deadline=None)

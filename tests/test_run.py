@@ -58,7 +58,7 @@ def test_a_method_alone_gives_the_rows_that_it_gives_in_company(
 def test_the_trajectory_does_not_know_who_watches(tmp_path: Path) -> None:
     """Hash of the running weights, with dropout drawing random numbers."""
     hashes = set()
-    for optimizer in ("sgd", "aswa", "ema", "all", "aswa_released"):
+    for optimizer in ("sgd", "aswa", "ema", "all", "aswa_released", "ablation"):
         run = config(tmp_path, f"optimizer={optimizer}", "model.input_dropout=0.2", "epochs=4")
         trajectory = Trajectory(run, LinkPrediction(run, torch.device("cpu")))
         while not trajectory.finished:

@@ -317,6 +317,8 @@ RANGES: dict[str, tuple[type, float | None, float | None]] = {
     "schedule.start": (int, 0, None),
     "schedule.swa_lr": (float, 0, None),
     "optimizer.aswa_released.start": (int, 0, None),
+    "optimizer.polynomial_decay.start": (int, 0, None),
+    "optimizer.polynomial_decay.eta": (float, 0, None),
     "dataset.train_size": (int, 1, None),
     "dataset.test_size": (int, 1, None),
     "model.batch_norm_batches": (int, 1, None),

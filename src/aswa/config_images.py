@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aswa.config_checks import ConfigError, unknown
+from aswa.registry import AVERAGERS
 
 # Key of a row of `hyperparameters` → places in a configuration that it fills where they are null.
 PLACES = {
@@ -16,7 +17,8 @@ PLACES = {
     "swa_lr": ("schedule.swa_lr",),
     "hard_updates": ("optimizer.aswa_released.hard_updates",),
 }
-AVERAGING = {"swa", "ema", "aswa", "aswa_released"}  # these methods have SWA's schedule in `fair`
+# In `fair` all have SWA's schedule but those that average nothing.
+AVERAGING = AVERAGERS.keys() - {"sgd", "early_stopping"}
 ANNEALED = 0.01  # last rate over the first of plain SGD, as in the code of Izmailov et al. 2018
 
 

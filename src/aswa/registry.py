@@ -46,6 +46,12 @@ AVERAGERS: dict[str, str] = {
     "early_stopping": "aswa.averaging.early_stopping:EarlyStopping",
     "aswa": "aswa.averaging.aswa:ASWA",
     "aswa_released": "aswa.averaging.aswa_released:ReleasedASWA",
+    # One deviation of the released code each.
+    "aswa_unrestored": "aswa.averaging.aswa_released:ReleasedASWA",
+    "aswa_forgetful": "aswa.averaging.aswa_released:ReleasedASWA",
+    "aswa_soft_only": "aswa.averaging.aswa_released:ReleasedASWA",
+    "aswa_ties": "aswa.averaging.aswa_released:ReleasedASWA",
+    "polynomial_decay": "aswa.averaging.polynomial_decay:PolynomialDecay",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 METHODS = {
     "sgd": "SGD",
@@ -11,6 +11,10 @@ METHODS = {
     "early_stopping": "Early stopping",
     "aswa": "ASWA",
     "aswa_released": "ASWA as released",
+    "aswa_unrestored": "ASWA, rejected kept",
+    "aswa_forgetful": "ASWA, member forgotten",
+    "aswa_soft_only": "ASWA, no hard update",
+    "aswa_ties": "ASWA, ties accepted",
     "polynomial_decay": "Polynomial decay",
 }
 
@@ -27,6 +31,18 @@ METRICS = {
 def method_label(name: str) -> str:
     """`early_stopping` → `Early stopping`; an unknown name is its own label."""
     return METHODS.get(name, name)
+
+
+def prose_label(name: str) -> str:
+    """As inside a sentence: `early stopping`, but `ASWA`."""
+    label = method_label(name)
+    return label.lower() if label.split()[0].istitle() else label
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def metric_label(name: str) -> str:

@@ -36,6 +36,7 @@ class Plan:
     alpha: float
     confidence: float
     collapsed: str
+    rope: float = 0.0
 
 
 def load_plan(name: str = "default") -> Plan:
@@ -49,7 +50,10 @@ def load_plan(name: str = "default") -> Plan:
     if path.suffix not in (".yaml", ".yml"):
         path = conf_dir() / "analysis" / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
+        stems = sorted(
+            (p.stem for p in path.parent.glob("*.yaml")), key=lambda s: (s != "default", s)
+        )
+        known = ", ".join(stems) or "none"
         raise FileNotFoundError(f"no analysis plan {path}; plans there: {known}")
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
@@ -78,6 +82,7 @@ def parse_plan(content: dict[str, Any], where: str) -> Plan:
         alpha=_fraction(content, "alpha", where),
         confidence=_fraction(content, "confidence", where),
         collapsed=str(content["collapsed"]),
+        rope=_rope(content, where),
     )
     for scope in plan.scopes:
         _check_member(scope, SCOPES, f"{where}: scopes")
@@ -87,12 +92,19 @@ def parse_plan(content: dict[str, Any], where: str) -> Plan:
     return plan
 
 
+def _rope(content: dict[str, Any], where: str) -> float:
+    value = content.get("rope", 0.0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise ValueError(f"{where}: rope is {value!r}; it has to be a number of at least 0")
+    return float(value)
+
+
 def _check_keys(content: dict[str, Any], known: list[str], where: str) -> None:
     for key in content:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
             raise ValueError(f"{where}: unknown key {key!r}; did you mean {near[0]!r}?")
-    missing = [key for key in known if key not in content]
+    missing = [key for key in known if key not in content and key != "rope"]
     if missing:
         raise ValueError(f"{where}: lacks {', '.join(missing)}; see conf/analysis/default.yaml")
 

@@ -16,6 +16,7 @@ from aswa.averaging.averager import Averager
 from aswa.averaging.batch_norm import has_batch_norm, recompute_batch_norm
 from aswa.averaging.early_stopping import EarlyStopping
 from aswa.averaging.ema import EMA
+from aswa.averaging.polynomial_decay import PolynomialDecay
 from aswa.averaging.sgd import SGD
 from aswa.averaging.swa import SWA
 
@@ -27,6 +28,7 @@ __all__ = [
     "Averager",
     "Decision",
     "EarlyStopping",
+    "PolynomialDecay",
     "ReleasedASWA",
     "has_batch_norm",
     "recompute_batch_norm",

@@ -67,6 +67,29 @@ class ReferenceEMA:
         return torch.stack(weighted).sum(0)
 
 
+class ReferencePolynomialDecay:
+    """Explicit sum: epoch t weighs γ_t (1 − γ_{t+1}) ⋯ (1 − γ_T), γ_t = (η + 1) / (t + η)."""
+
+    def __init__(self, eta: float, start: int = 0) -> None:
+        self.eta, self.start = eta, start
+        self.epochs: list[Tensor] = []
+
+    def update(self, theta: Tensor) -> None:
+        """Store Θ [P]."""
+        self.epochs.append(theta)
+
+    @property
+    def weights(self) -> Tensor:
+        """Θ̄ [P]."""
+        averaged = self.epochs[self.start :]
+        share = [(self.eta + 1) / (t + self.eta) for t in range(1, len(averaged) + 1)]
+        weighted = [
+            share[t] * math.prod(1 - later for later in share[t + 1 :]) * theta
+            for t, theta in enumerate(averaged)
+        ]
+        return torch.stack(weighted).sum(0)
+
+
 class ReferenceEarlyStopping:
     """The whole history; the best epoch before patience ran out is looked up at the end."""
 

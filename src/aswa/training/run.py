@@ -264,6 +264,7 @@ def run_record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[st
         "decisions": trajectory.decisions,
         "members": {name: a.n_averaged for name, a in trajectory.averagers.items()},
         "seconds": dict(trajectory.watch.seconds),
+        "method_seconds": dict(trajectory.method_watch.seconds),
     }
 
 

@@ -32,6 +32,9 @@ CURVE_POINTS = (
 )
 
 
+RUNNING_SCORE = "running_score"
+
+
 class Diverged(RuntimeError):
     """The training loss is no longer a number."""
 
@@ -59,6 +62,9 @@ class Trajectory:
         self.scaler = torch.amp.GradScaler(task.device.type, enabled=fp16)
         self.watch = Stopwatch("train", "evaluate", "average", "batch_norm")
         self.averagers = {name: self._averager(name) for name in config.methods}
+        # By method, what it costs besides training; the running model's score is asked for by
+        # several and measured once, so it has an entry of its own.
+        self.method_watch = Stopwatch(RUNNING_SCORE, *self.averagers)
         self.epoch = 0
         self.history: dict[str, Any] = {
             "epoch": [],
@@ -130,8 +136,9 @@ class Trajectory:
             begun.n_examples += n
             begun.batches += 1
             with self.watch.measure("average"):
-                for averager in self.averagers.values():
-                    averager.step(self.model)
+                for name, averager in self.averagers.items():
+                    with self.method_watch.measure(name):
+                        averager.step(self.model)
             self.pause()
         total = float(distributed.sum_over(begun.total.clone()))
         return total / distributed.world_size() / begun.n_examples
@@ -140,7 +147,7 @@ class Trajectory:
         """One averager looks at the running model."""
         averager = self.averagers[name]
         before = _counters(averager)
-        with self.watch.measure("average"):
+        with self.watch.measure("average"), self.method_watch.measure(name):
             outcome = averager.update(self.model, self._evaluate)
         if isinstance(outcome, Decision) and self.begun.decision is None:
             self.begun.decision = outcome.value
@@ -156,15 +163,19 @@ class Trajectory:
         """Validation score; that of the running model is measured once an epoch."""
         if module is self.model and self.begun.score is not None:
             return self.begun.score
+        if module is not self.model:
+            return self._score(module)
+        with self.method_watch.measure(RUNNING_SCORE):
+            self.begun.score = self._score(module)
+        return self.begun.score
+
+    def _score(self, module: nn.Module) -> float:
         with self.watch.measure("evaluate"):
             self.scoring = True
             try:
-                value = self.task.score(module)
+                return self.task.score(module)
             finally:
                 self.scoring = False
-        if module is self.model:
-            self.begun.score = value
-        return value
 
     def _record(self, loss: float) -> None:
         """One more entry of the history, all of it or nothing."""
@@ -191,7 +202,7 @@ class Trajectory:
     def weights(self, name: str) -> nn.Module:
         """The weights that a method offers, with batch-norm statistics that belong to them."""
         module = self.averagers[name].module
-        averaged = name in ("swa", "ema") and module is not self.model
+        averaged = module is not self.model and not hasattr(self.averagers[name], "best_score")
         if averaged and self._batches is not None and has_batch_norm(module):
             recompute_batch_norm(module, self._batches)
         return module
@@ -246,6 +257,7 @@ class Trajectory:
             "decisions": self.decisions,
             "last_change": self.last_change,
             "seconds": self.watch.seconds,
+            "method_seconds": self.method_watch.seconds,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -261,6 +273,7 @@ class Trajectory:
             averager.load_state_dict(state["averagers"][name])
         self.history, self.decisions = state["history"], state["decisions"]
         self.last_change, self.watch.seconds = state["last_change"], state["seconds"]
+        self.method_watch.seconds = state["method_seconds"]
 
 
 class _Timed:
