@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from aswa.analysis.runs import Run
@@ -23,21 +24,72 @@ COST_PARTS = ("train", "evaluate", "average", "batch_norm", "total")
 CELL = ["dataset", "model", "optimizer", "seed", "split", "metric"]
 
 
-def results_frame(runs: list[Run]) -> pd.DataFrame:
+def results_frame(rows: pd.DataFrame) -> pd.DataFrame:
     """Every row of every run, sorted by all columns; nothing is chosen or left out here."""
-    frame = _rows(runs)[RESULT_COLUMNS]
-    return frame.sort_values(RESULT_COLUMNS, kind="stable").reset_index(drop=True)
+    return _plain(_sorted(rows, RESULT_COLUMNS)[RESULT_COLUMNS])
 
 
-def _rows(runs: list[Run]) -> pd.DataFrame:
-    records = [
-        (run.dataset, run.model, row.optimizer, run.seed, row.split, row.metric, row.value,
-         run.run_id, row.collapsed, index)
-        for index, run in enumerate(runs)
-        for row in run.rows
-    ]  # fmt: skip
-    frame = pd.DataFrame(records, columns=[*RESULT_COLUMNS, "collapsed", "run"])
-    return frame.astype({"value": float, "seed": int, "collapsed": bool, "run": int})
+def rows_frame(runs: list[Run]) -> pd.DataFrame:
+    """RESULT_COLUMNS, `collapsed` and `run` (index into `runs`), a line a row of each run."""
+    n_rows = [len(run.keys) for run in runs]
+    number = np.repeat(np.arange(len(runs)), n_rows)
+    keys = list(dict.fromkeys(run.keys for run in runs))  # few: most runs measure the same
+    place = {found: i for i, found in enumerate(keys)}
+    starts = np.cumsum([0, *map(len, keys)])
+    first = np.array([starts[place[run.keys]] for run in runs], dtype=int)
+    before = np.cumsum([0, *n_rows])[:-1]
+    of_key = np.repeat(first - before, n_rows) + np.arange(len(number))
+
+    def text(texts: list[Any], at: npt.NDArray[np.int64]) -> pd.Categorical:
+        codes, names = pd.factorize(np.array(texts, dtype=object), sort=True)
+        return pd.Categorical.from_codes(codes[at], pd.Index(names))
+
+    return pd.DataFrame(
+        {
+            "dataset": text([run.dataset for run in runs], number),
+            "model": text([run.model for run in runs], number),
+            "optimizer": text([name for found in keys for name in found.optimizer], of_key),
+            "seed": np.array([run.seed for run in runs], dtype=int)[number],
+            "split": text([name for found in keys for name in found.split], of_key),
+            "metric": text([name for found in keys for name in found.metric], of_key),
+            "value": np.concatenate([run.values for run in runs]) if runs else np.zeros(0),
+            "run_id": text([run.run_id for run in runs], number),
+            "collapsed": np.array([c for found in keys for c in found.collapsed], bool)[of_key],
+            "run": number,
+        }
+    )
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Categories as the texts that they are: groups and pivots then know those that occur only."""
+    frame = frame.reset_index(drop=True)
+    for name in frame.select_dtypes("category").columns:
+        texts = frame[name].cat
+        frame[name] = texts.categories.astype(str).take(texts.codes.to_numpy())
+    return frame
+
+
+def _sorted(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """As `sort_values(by, kind="stable")`, but names are compared once for each distinct one."""
+    keys: list[Any] = []
+    sizes: list[int] = []  # of the keys that are ranks
+    for name in by:
+        if frame[name].dtype == float:
+            keys.append(frame[name].to_numpy())
+            sizes.append(0)
+            continue
+        if isinstance(frame[name].dtype, pd.CategoricalDtype):
+            codes, size = frame[name].cat.codes.to_numpy(), len(frame[name].cat.categories)
+        else:
+            codes, values = pd.factorize(frame[name], sort=True)
+            size = len(values)
+        if sizes and sizes[-1] and sizes[-1] * size < 2**62:
+            keys[-1] = keys[-1] * size + codes  # two ranks in one number
+            sizes[-1] *= size
+        else:
+            keys.append(codes.astype(np.int64))
+            sizes.append(max(1, size))
+    return frame.iloc[np.lexsort(keys[::-1])]
 
 
 @dataclass(frozen=True)
@@ -51,12 +103,21 @@ class Cells:
     notices: tuple[str, ...]
 
 
-def choose_cells(runs: list[Run], choice: Choice, keep_collapsed: bool) -> Cells:
-    """The rows of the chosen settings, each cell once, without values that cannot be averaged."""
-    frame = _rows(runs)
-    chosen = pd.MultiIndex.from_frame(frame[["run", "optimizer"]]).isin(list(choice.kept))
-    frame = frame[chosen].sort_values([*RESULT_COLUMNS, "run"], kind="stable")
-    frame = frame.sort_values([*CELL, "run_id", "run"], kind="stable")
+def choose_cells(
+    rows: pd.DataFrame, runs: list[Run], choice: Choice, keep_collapsed: bool
+) -> Cells:
+    """The rows of the chosen settings, each cell once, without values that cannot be averaged.
+
+    Args:
+        rows: `rows_frame(runs)`.
+    """
+    names = rows["optimizer"].cat.categories
+    place = {str(name): i for i, name in enumerate(names)}
+    kept = np.zeros((len(runs), len(names)), dtype=bool)
+    for run, method in choice.kept:
+        kept[run, place[method]] = True
+    chosen = kept[rows["run"], rows["optimizer"].cat.codes]
+    frame = _plain(_sorted(rows[chosen], [*CELL, "run_id", "run", "value"]))
     notices = _determinism_failures(frame, runs)
     frame = frame.drop_duplicates(CELL, keep="first")
     if not keep_collapsed:
@@ -74,6 +135,8 @@ def choose_cells(runs: list[Run], choice: Choice, keep_collapsed: bool) -> Cells
 
 def _determinism_failures(frame: pd.DataFrame, runs: list[Run]) -> list[str]:
     """Cells of one setting and seed that several runs fill with different values."""
+    if not frame.duplicated(CELL).any():
+        return []
     first = frame.drop_duplicates(CELL).rename(columns={"value": "kept", "run": "kept_run"})
     both = frame.merge(first[[*CELL, "kept", "kept_run"]], on=CELL)
     same = (both["value"] == both["kept"]) | (both["value"].isna() & both["kept"].isna())
@@ -117,6 +180,32 @@ def costs_frame(runs: list[Run]) -> pd.DataFrame:
     frame = pd.DataFrame(records, columns=COST_COLUMNS)
     frame["epochs"] = frame["epochs"].astype("Int64")
     return frame.sort_values(COST_COLUMNS[:5], kind="stable").reset_index(drop=True)
+
+
+METHOD_COST_COLUMNS = [
+    "dataset", "model", "optimizer", "device", "seconds_per_epoch", "of_training", "runs",
+]  # fmt: skip
+
+
+def method_costs_frame(runs: list[Run]) -> pd.DataFrame:
+    """What each method costs besides training: seconds an epoch, and as a part of training's.
+
+    The running model's score, which several methods ask for and a run measures once, is the row
+    `running_score`. Means over runs; empty for records that do not have it.
+    """
+    records = []
+    for run in runs:
+        epochs, train = _number(run.config.get("epochs")), _number(run.seconds.get("train"))
+        for method, seconds in run.method_seconds.items():
+            own = _number(seconds)
+            records.append((run.dataset, run.model, method, run.device, own / epochs, own / train))
+    frame = pd.DataFrame(records, columns=METHOD_COST_COLUMNS[:-1])
+    means = frame.groupby(METHOD_COST_COLUMNS[:4], sort=True).agg(
+        seconds_per_epoch=("seconds_per_epoch", "mean"),
+        of_training=("of_training", "mean"),
+        runs=("of_training", "size"),
+    )
+    return means.reset_index()[METHOD_COST_COLUMNS]
 
 
 def optimizer_set(run: Run) -> str:

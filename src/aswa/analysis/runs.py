@@ -4,44 +4,62 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
 
 from aswa.results.store import CorruptRecord, read_record, read_result, result_paths
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measured number of one run. `value` is NaN where the record says null."""
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """What the numbers of a run are, in order. Runs that measure the same share one of these."""
 
-    optimizer: str
-    split: str
-    metric: str
-    value: float
-    collapsed: bool
+    optimizer: tuple[str, ...]
+    split: tuple[str, ...]
+    metric: tuple[str, ...]
+    collapsed: tuple[bool, ...]
+
+    def __len__(self) -> int:
+        return len(self.optimizer)
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods with at least one number, sorted."""
+        return tuple(sorted(set(self.optimizer)))
 
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run, as its `result.json` has it. Optional parts are empty where absent."""
+    """One finished run, as its `result.json` has it. Optional parts are empty where absent.
+
+    Its numbers are `values`, NaN where the record says null; what each is, `keys` say.
+    """
 
     path: Path
     run_id: str
     dataset: str
     model: str
     seed: int
-    rows: tuple[Row, ...]
+    keys: Keys
+    values: npt.NDArray[np.float64]
     config: dict[str, Any]
     decisions: dict[str, Any]
     seconds: dict[str, Any]
+    method_seconds: dict[str, Any]
     versions: dict[str, Any]
     git: dict[str, Any]
     device: str
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Names of the methods with at least one row, sorted."""
-        return tuple(sorted({row.optimizer for row in self.rows}))
+        """Names of the methods with at least one number, sorted."""
+        return self.keys.methods
 
 
 @dataclass(frozen=True)
@@ -57,9 +75,10 @@ def read_runs(results_dir: Path) -> tuple[list[Run], list[Problem]]:
     """All finished runs in the order of their paths, and the records that could not be used."""
     runs: list[Run] = []
     problems: list[Problem] = []
+    known: dict[Any, Any] = {}
     for path in result_paths(results_dir):
         try:
-            runs.append(_run(path, read_result(path)))
+            runs.append(_run(path, read_result(path), known))
         except CorruptRecord as error:
             problems.append(Problem(path, error.reason))
         except OSError as error:
@@ -67,12 +86,11 @@ def read_runs(results_dir: Path) -> tuple[list[Run], list[Problem]]:
     return runs, problems
 
 
-def _run(path: Path, record: dict[str, Any]) -> Run:
+def _run(path: Path, record: dict[str, Any], known: dict[Any, Any]) -> Run:
     try:
-        # Flags on rows say which methods collapsed; without any, the status speaks for all.
-        flagged = any("collapsed" in row for row in record["rows"])
-        whole = record["status"] == "collapsed" and not flagged
-        rows = tuple(_row(row, whole) for row in record["rows"])
+        keys = _keys(record, known)
+        values = [row["value"] for row in record["rows"]]
+        numbers = np.array([math.nan if v is None else float(v) for v in values], dtype=float)
         seed = int(record["seed"])
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptRecord(path, f"its seed or a row is malformed ({error!r})") from None
@@ -82,12 +100,14 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
         dataset=_dataset(record),
         model=str(record["model"]),
         seed=seed,
-        rows=rows,
-        config=_mapping(record, "config"),
+        keys=keys,
+        values=numbers,
+        config={key: _shared(value, known) for key, value in _mapping(record, "config").items()},
         decisions=_mapping(record, "decisions"),
         seconds=_mapping(record, "seconds"),
-        versions=_mapping(record, "versions"),
-        git=_mapping(record, "git"),
+        method_seconds=_mapping(record, "method_seconds"),
+        versions=_shared(_mapping(record, "versions"), known),
+        git=_shared(_mapping(record, "git"), known),
         device=str(record.get("device") or "unknown"),
     )
 
@@ -95,16 +115,32 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
 def _dataset(record: dict[str, Any]) -> str:
     """Its name; what is not the published experiment on it never goes by the name alone."""
     rows = record["rows"]
-    notes = {f"split: {row['dataset_split']}" for row in rows if row.get("dataset_split")}
-    notes |= {str(row["reduced"]) for row in rows if row.get("reduced")}
+    splits, reduced = ({row.get(key) for row in rows} for key in ("dataset_split", "reduced"))
+    notes = {f"split: {split}" for split in splits if split} | {str(r) for r in reduced if r}
     return f"{record['dataset']} ({', '.join(sorted(notes))})" if notes else str(record["dataset"])
 
 
-def _row(row: dict[str, Any], collapsed: bool) -> Row:
-    value = row["value"]
-    number = math.nan if value is None else float(value)
-    collapsed = collapsed or bool(row.get("collapsed", False))
-    return Row(str(row["optimizer"]), str(row["split"]), str(row["metric"]), number, collapsed)
+def _shared(value: Any, known: dict[Any, Any]) -> Any:
+    """One and the same object for equal groups of a config: thousands of runs have the same few."""
+    if not isinstance(value, dict):
+        return value
+    return known.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), value)
+
+
+def _keys(record: dict[str, Any], known: dict[Any, Any]) -> Keys:
+    """Those of a record; `known` remembers them by what the record says."""
+    rows = record["rows"]
+    names = tuple(map(itemgetter("optimizer", "split", "metric"), rows))
+    flags = tuple([row.get("collapsed") for row in rows])
+    told = (names, flags, record["status"])
+    if told not in known:
+        # Flags on rows say which methods collapsed; without any, the status speaks for all.
+        whole = record["status"] == "collapsed" and all(flag is None for flag in flags)
+        optimizer, split, metric = (tuple(str(name[i]) for name in names) for i in range(3))
+        collapsed = tuple(whole or bool(flag) for flag in flags)
+        known[told] = Keys(optimizer, split, metric, collapsed)
+    found: Keys = known[told]
+    return found
 
 
 def _mapping(record: dict[str, Any], key: str) -> dict[str, Any]:
@@ -114,12 +150,16 @@ def _mapping(record: dict[str, Any], key: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class History:
-    """Validation scores by epoch of one run: for each method a list as long as `epoch`."""
+    """Validation scores by epoch of one run: for each method a list as long as `epoch`.
+
+    `decision` is ASWA's of each epoch, or empty if the run has none.
+    """
 
     run: Run
     metric: str
     epoch: tuple[int, ...]
     valid: dict[str, tuple[float, ...]]
+    decision: tuple[str | None, ...] = ()
 
 
 def read_history(run: Run) -> History | Problem | None:
@@ -135,6 +175,7 @@ def read_history(run: Run) -> History | Problem | None:
             str(name): tuple(math.nan if v is None else float(v) for v in scores)
             for name, scores in record["valid"].items()
         }
+        decision = tuple(record.get("decision") or ())
     except CorruptRecord as error:
         return Problem(path, error.reason, fix)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -142,4 +183,5 @@ def read_history(run: Run) -> History | Problem | None:
     uneven = [name for name, scores in valid.items() if len(scores) != len(epoch)]
     if uneven:
         return Problem(path, f"{', '.join(sorted(uneven))}: not one score an epoch", fix)
-    return History(run, str(record.get("selection_metric", "score")), epoch, valid)
+    metric = str(record.get("selection_metric", "score"))
+    return History(run, metric, epoch, valid, decision if len(decision) == len(epoch) else ())

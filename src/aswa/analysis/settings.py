@@ -11,7 +11,10 @@ import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
+
+import orjson
 
 from aswa.analysis.runs import Run
 from aswa.results.store import canonical_json
@@ -125,21 +128,39 @@ def choose_settings(runs: list[Run]) -> Choice:
     """
     kept: set[tuple[int, str]] = set()
     left_out: list[LeftOut] = []
+    shared = _remembered(runs, lambda run, _: shared_setting(run))
+    own = _remembered(runs, method_setting)
     by_cell = _group(range(len(runs)), lambda i: (runs[i].dataset, runs[i].model))
     for (dataset, model), cell in sorted(by_cell.items()):
-        best, others = _split(cell, lambda i: shared_setting(runs[i]), runs, None)
+        best, others = _split(cell, partial(shared, method=""), runs, None)
         for indices, differs in others:
             ids = tuple(sorted({runs[i].run_id for i in indices}))
             left_out.append(LeftOut(dataset, model, None, ids, differs))
         for method in sorted({m for i in best for m in runs[i].methods}):
             having = [i for i in best if method in runs[i].methods]
-            settings = {i: method_setting(runs[i], method) for i in having}
-            used, unused = _split(having, settings.__getitem__, runs, method)
+            used, unused = _split(having, partial(own, method=method), runs, method)
             kept.update((i, method) for i in used)
             for indices, differs in unused:
                 ids = tuple(sorted({runs[i].run_id for i in indices}))
                 left_out.append(LeftOut(dataset, model, method, ids, differs))
     return Choice(frozenset(kept), tuple(left_out))
+
+
+def _remembered(
+    runs: list[Run], setting: Callable[[Run, str], dict[str, Any]]
+) -> Callable[..., dict[str, Any]]:
+    """`setting(runs[i], method)`, computed once for all runs that differ in their seed alone."""
+    sort = orjson.OPT_SORT_KEYS
+    alike = [orjson.dumps({**run.config, "seed": None}, option=sort) for run in runs]
+    known: dict[tuple[bytes, str], dict[str, Any]] = {}
+
+    def of(index: int, method: str) -> dict[str, Any]:
+        key = (alike[index], method)
+        if key not in known:
+            known[key] = setting(runs[index], method)
+        return known[key]
+
+    return of
 
 
 def _split(
@@ -149,7 +170,15 @@ def _split(
     method: str | None,
 ) -> tuple[list[int], list[tuple[list[int], dict[str, tuple[Any, Any]]]]]:
     """The runs of the winning setting; for each other setting its runs and differing keys."""
-    groups = _group(indices, lambda i: canonical_json(setting(i)))
+    texts: dict[int, str] = {}  # by identity: runs alike have one and the same setting
+
+    def text_of(i: int) -> str:
+        found = setting(i)
+        if id(found) not in texts:
+            texts[id(found)] = canonical_json(found)
+        return texts[id(found)]
+
+    groups = _group(indices, text_of)
 
     def order(item: tuple[str, list[int]]) -> tuple[int, float, str]:
         text, members = item

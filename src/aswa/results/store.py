@@ -12,14 +12,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
+from collections import deque
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 SCHEMA = 1
+EXPONENT = re.compile(rb"e(-)(\d)(?=[,\]}])")  # of one digit, where Python has two
 FINISHED = ("done", "collapsed")
-ROW = {"optimizer", "split", "metric", "value"}
+ROW = ("metric", "optimizer", "split", "value")
 REQUIRED = ("schema", "run_id", "status", "dataset", "model", "seed", "rows")
 
 
@@ -74,8 +80,11 @@ def read_record(path: Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         CorruptRecord: it is not JSON, not an object, or not what was written.
     """
+    content = path.read_bytes()
+    if (quick := _quickly(content)) is not None:
+        return quick
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(content)
     except ValueError as error:
         raise CorruptRecord(path, f"not valid JSON ({error})") from None
     if not isinstance(record, dict):
@@ -83,6 +92,22 @@ def read_record(path: Path) -> dict[str, Any]:
     if "sha256" in record and record["sha256"] != digest(record):
         raise CorruptRecord(path, "its content does not match its sha256")
     return record
+
+
+def _quickly(content: bytes) -> dict[str, Any] | None:
+    """A record whose digest is right by orjson, ten times as fast as Python; None if it is not so.
+
+    That may only be because it has numbers that orjson reads or writes otherwise: Python decides.
+    """
+    try:
+        record = orjson.loads(content)
+        body = {key: value for key, value in record.items() if key != "sha256"}
+        text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except (AttributeError, TypeError, ValueError):
+        return None
+    text = EXPONENT.sub(rb"e\g<1>0\g<2>", text)
+    same = record.get("sha256") == hashlib.sha256(text).hexdigest()
+    return record if same else None
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -93,10 +118,10 @@ def read_result(path: Path) -> dict[str, Any]:
         raise CorruptRecord(path, f"lacks {', '.join(missing)}")
     if record["status"] not in FINISHED:
         raise CorruptRecord(path, f"status {record['status']!r} is not that of a finished run")
-    if not isinstance(record["rows"], list) or not all(
-        isinstance(row, dict) and ROW.issubset(row) for row in record["rows"]
-    ):
-        raise CorruptRecord(path, f"its rows lack some of {', '.join(sorted(ROW))}")
+    try:
+        deque(map(itemgetter(*ROW), record["rows"]), maxlen=0)
+    except (KeyError, TypeError):
+        raise CorruptRecord(path, f"its rows lack some of {', '.join(ROW)}") from None
     if record["schema"] != SCHEMA:
         raise CorruptRecord(path, f"schema {record['schema']!r}, this version reads {SCHEMA}")
     return record
