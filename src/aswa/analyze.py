@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from aswa.analysis.plan import load_plan
-from aswa.analysis.report import print_summary, write_study
+from aswa.analysis.published import findings, findings_table, growth, published_folder, sentences
+from aswa.analysis.report import (
+    drawing_files,
+    print_summary,
+    table_files,
+    write_files,
+    write_study,
+)
 from aswa.analysis.runs import Problem
 from aswa.analysis.study import NoResults, analyse
 
@@ -22,8 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     """Console entry point. Returns 0, or 2 if there is nothing to analyse or a word is wrong."""
     args = _parser().parse_args(argv)
     errors = Console(stderr=True, width=_width(sys.stderr.isatty()), highlight=False)
+    if args.published:
+        return _published(args.results_dir, errors)
     try:
-        study = analyse(args.results_dir, load_plan(args.plan), args.where)
+        with _no_collecting():
+            study = analyse(args.results_dir, load_plan(args.plan), args.where)
     except NoResults as error:
         _report_problems(error.problems, errors)
         errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
@@ -38,6 +50,37 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(width=_width(sys.stdout.isatty()), highlight=False)
     print_summary(study, report, console)
     return 0
+
+
+def _published(results_dir: Path, errors: Console) -> int:
+    """Test the authors' own figures; the files go to `analysis/` beside them."""
+    try:
+        folder = published_folder(results_dir)
+        found = findings(folder)
+    except (ValueError, FileNotFoundError) as error:
+        errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
+        return 2
+    table, drawing = findings_table(found), growth(folder)
+    target = write_files(
+        folder / "analysis",
+        {**table_files(table), **drawing_files(drawing)},
+    )
+    print("\n\n".join([table.markdown().rstrip(), *sentences(found), f"files: {target}"]))
+    return 0
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Millions of rows and no cycles among them: to look for some would take half the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
 
 
 def _report_problems(problems: Iterable[Problem], console: Console) -> None:
@@ -64,6 +107,10 @@ def _parser() -> argparse.ArgumentParser:
         "--where", action="append", default=[], metavar="KEY=VALUE",
         help="use only runs whose config has this value, e.g. --where epochs=256; repeatable. "
         "results.csv and costs.csv always hold all runs",
+    )  # fmt: skip
+    parser.add_argument(
+        "--published", action="store_true",
+        help="test the figures of the paper's authors (RESULTS_DIR/published) instead of own runs",
     )  # fmt: skip
     parser.add_argument(
         "--plan", default="default", metavar="NAME",

@@ -6,7 +6,7 @@ import io
 import math
 import textwrap
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import matplotlib
@@ -27,6 +27,7 @@ from aswa.analysis.plan import Plan
 from aswa.analysis.runs import History
 
 DPI = 150
+DOTS = 200  # seeds, above which single ones are not drawn
 TITLE_WIDTH = 34  # letters of a line over a panel
 Curves = dict[str, list[npt.NDArray[np.float64]]]
 
@@ -41,7 +42,8 @@ class Drawing:
     png: bytes
 
 
-def _finish(figure: Figure, stem: str, caption: str) -> Drawing:
+def finish(figure: Figure, stem: str, caption: str) -> Drawing:
+    """Save a figure in both forms, with the same bytes each time."""
     FigureCanvasAgg(figure)
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
@@ -76,9 +78,9 @@ def _learning_curves(
             scores[np.array(history.epoch, dtype=int) - 1] = history.valid[method]
             panels[history.run.dataset, history.run.model][method].append(scores)
     methods_drawn = in_order(m for curves in panels.values() for m in curves)
-    figure, axes = _grid(panels)
+    figure, axes = grid_of_panels(panels)
     for axis, (unit, curves) in zip(axes, sorted(panels.items()), strict=False):
-        axis.set_title(_title(unit), loc="left")
+        axis.set_title(panel_title(unit), loc="left")
         for method in methods_drawn:
             if method in curves:
                 _curve(axis, curves[method], method, methods_drawn, band=not late)
@@ -88,7 +90,7 @@ def _learning_curves(
     figure.supylabel(f"validation {metric_label(metric)}", fontsize=9)
     _legend(figure, methods_drawn)
     stem = f"learning_curves_{'late_' if late else ''}{file_stem(metric)}"
-    return _finish(figure, stem, _curves_caption(metric, late))
+    return finish(figure, stem, _curves_caption(metric, late))
 
 
 def _curves_caption(metric: str, late: bool) -> str:
@@ -112,17 +114,18 @@ def _curves_caption(metric: str, late: bool) -> str:
     return caption
 
 
-def _grid(panels: dict[tuple[str, str], Curves]) -> tuple[Figure, list[Axes]]:
+def grid_of_panels(panels: Iterable[tuple[str, str]]) -> tuple[Figure, list[Axes]]:
     """As many columns as the largest dataset has models, at most four."""
     per_dataset: dict[str, int] = defaultdict(int)
     for dataset, _ in panels:
         per_dataset[dataset] += 1
     columns = min(4, max(per_dataset.values()))
-    rows = math.ceil(len(panels) / columns)
+    n = sum(per_dataset.values())
+    rows = math.ceil(n / columns)
     width = max(4.5, 2.9 * columns)
     figure = Figure(figsize=(width, 2.3 * rows + 0.7), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axis in axes[len(panels) :]:
+    for axis in axes[n:]:
         axis.set_visible(False)
     return figure, axes
 
@@ -170,7 +173,7 @@ def _focus(axis: Axes, curves: Curves, late: bool) -> None:
         axis.set_xlim(first, epochs + 0.02 * (epochs - first) + 0.5)
 
 
-def _title(unit: tuple[str, str]) -> str:
+def panel_title(unit: tuple[str, str]) -> str:
     """`dataset × model`, on several lines where it is long."""
     return textwrap.fill(" × ".join(unit), TITLE_WIDTH)
 
@@ -209,7 +212,7 @@ def _paired_differences(
     units = sorted({(d, m) for d, m, _ in table.index})
     columns = min(len(pairs), 4)
     rows = math.ceil(len(pairs) / columns)
-    lines = max(_title(unit).count("\n") for unit in units)
+    lines = max(panel_title(unit).count("\n") for unit in units)
     height = rows * (1.0 + (0.27 + 0.16 * lines) * len(units))
     figure = Figure(figsize=(1.6 + 2.3 * columns, height), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
@@ -224,7 +227,7 @@ def _paired_differences(
             _interval(axis, difference, height, look(b, methods).colour, confidence)
         axis.xaxis.set_major_locator(MaxNLocator(4, symmetric=False))
         axis.grid(axis="y", visible=False)
-    axes[0].set_yticks(range(len(units)), [_title(unit) for unit in units])
+    axes[0].set_yticks(range(len(units)), [panel_title(unit) for unit in units])
     axes[0].set_ylim(len(units) - 0.4, -0.6)
     figure.supxlabel(f"difference in test {metric_label(metric)} (right of 0: the first is better)",
                      fontsize=9)  # fmt: skip
@@ -233,7 +236,7 @@ def _paired_differences(
         f"dot their mean, the bar its {100 * confidence:g}% t interval over seeds (it describes "
         "one dataset × model; the tests use the means). Every panel has its own scale."
     )
-    return _finish(figure, f"paired_differences_{file_stem(metric)}", caption)
+    return finish(figure, f"paired_differences_{file_stem(metric)}", caption)
 
 
 def _interval(
@@ -244,7 +247,10 @@ def _interval(
                       va="center", fontsize=7.5, color="#777777")  # fmt: skip
         return
     mean = float(values.mean())
-    axis.scatter(values, np.full(values.size, height + 0.22), s=5, color=colour, alpha=0.55, lw=0)
+    if values.size <= DOTS:
+        axis.scatter(
+            values, np.full(values.size, height + 0.22), s=5, color=colour, alpha=0.55, lw=0
+        )
     error = float(stats.sem(values)) if values.size > 1 else 0.0
     if error > 0:
         low, high = stats.t.interval(confidence, values.size - 1, loc=mean, scale=error)

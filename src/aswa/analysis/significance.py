@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from aswa.analysis.naming import method_label, metric_label
+from aswa.analysis.naming import listed, method_label, metric_label, prose_label
 
 COLUMNS = [
     "metric", "scope", "optimizer_a", "optimizer_b", "n", "zeros", "wins", "ties", "losses",
@@ -176,7 +176,7 @@ class SignificanceRecord(SignedRank):
     @property
     def names(self) -> tuple[str, str]:
         """The two methods as prose calls them."""
-        return _prose(self.optimizer_a), _prose(self.optimizer_b)
+        return prose_label(self.optimizer_a), prose_label(self.optimizer_b)
 
     @property
     def measure(self) -> str:
@@ -188,7 +188,7 @@ class SignificanceRecord(SignedRank):
         """One sentence: the verdict, the size, the test, and what the test could not see."""
         first, (a, b) = method_label(self.optimizer_a), self.names
         if self.verdict == "untested":
-            gone = f" ({_listed(self.unpaired)})" if self.unpaired else ""
+            gone = f" ({listed(self.unpaired)})" if self.unpaired else ""
             return f"{first} and {b} cannot be compared in {self.measure}: no unit has both{gone}."
         if self.verdict == "equal":
             opening = f"{first} and {b} are equal in {self.measure} in every unit"
@@ -229,9 +229,9 @@ class SignificanceRecord(SignedRank):
         elif self.verdict == "not shown":
             parts.append(f"the smallest p possible here is {self.smallest_p:.2g}")
         if self.unpaired:
-            parts.append(f"without a pair and left out: {_listed(self.unpaired)}")
+            parts.append(f"without a pair and left out: {listed(self.unpaired)}")
         if self.partial:
-            parts.append(f"common seeds only: {_listed(self.partial)}")
+            parts.append(f"common seeds only: {listed(self.partial)}")
         return "".join(f"; {part}" for part in parts)
 
     def row(self) -> dict[str, object]:
@@ -293,16 +293,6 @@ def p_text(p: float) -> str:
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.3g}"
 
 
-def _prose(method: str) -> str:
-    label = method_label(method)
-    return label.lower() if label.split()[0].istitle() else label
-
-
 def _count(number: int, noun: str) -> str:
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{number} {noun if number == 1 else plural}"
-
-
-def _listed(names: Sequence[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

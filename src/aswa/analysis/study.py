@@ -13,9 +13,19 @@ from typing import Any
 import pandas as pd
 
 from aswa.analysis.comparisons import declared_tests, family, significance_frame
+from aswa.analysis.evidence import Evidence, gather
 from aswa.analysis.figures import Drawing, learning_curves, paired_differences
-from aswa.analysis.long_table import choose_cells, costs_frame, decisions_frame, results_frame
+from aswa.analysis.long_table import (
+    choose_cells,
+    costs_frame,
+    decisions_frame,
+    method_costs_frame,
+    results_frame,
+    rows_frame,
+)
 from aswa.analysis.plan import Plan
+from aswa.analysis.published import beside_ours, published_folder
+from aswa.analysis.rank_figures import critical_differences, decision_timelines
 from aswa.analysis.runs import History, Problem, Run, read_history, read_runs
 from aswa.analysis.settings import Choice, choose_settings, select_where
 from aswa.analysis.significance import SignificanceRecord, summary_sentence
@@ -23,6 +33,8 @@ from aswa.analysis.tables import (
     TextTable,
     costs_table,
     decisions_table,
+    intervals_table,
+    method_costs_table,
     metric_table,
     significance_table,
 )
@@ -51,11 +63,14 @@ class Study:
     costs: pd.DataFrame
     significance: pd.DataFrame
     records: tuple[SignificanceRecord, ...]
+    evidence: Evidence
     metric_tables: dict[str, TextTable]  # by metric
     tests: TextTable  # scope all
     tests_by_dataset: TextTable
     decisions: TextTable | None
+    intervals: tuple[TextTable, ...]
     cost_table: TextTable
+    method_costs: TextTable | None
     drawings: tuple[Drawing, ...]
     environment: tuple[tuple[str, str], ...]
     problems: tuple[Problem, ...]
@@ -74,8 +89,8 @@ class Study:
 
     def tables(self) -> list[TextTable]:
         """All tables that get files of their own."""
-        optional = [self.decisions] if self.decisions else []
-        tests = [self.tests, self.tests_by_dataset]
+        optional = [table for table in (self.decisions, self.method_costs) if table]
+        tests = [self.tests, self.tests_by_dataset, *self.intervals]
         return [*self.metric_tables.values(), *optional, self.cost_table, *tests]
 
 
@@ -93,7 +108,7 @@ def analyse(
         ValueError: a condition of `where` cannot be met.
     """
     runs, problems = read_runs(results_dir)
-    if not any(run.rows for run in runs):
+    if not any(run.keys for run in runs):
         raise NoResults(
             f"no finished run under {results_dir / 'runs'}; make some with `make reproduce`, or "
             "`aswa-train dataset=umls model=keci optimizer=all seed=0`",
@@ -101,24 +116,34 @@ def analyse(
         )
     chosen = select_where(runs, where)
     choice = choose_settings(chosen)
-    cells = choose_cells(chosen, choice, keep_collapsed=plan.collapsed == "keep")
+    rows = rows_frame(runs)
+    chosen_rows = rows if chosen is runs else rows_frame(chosen)
+    cells = choose_cells(chosen_rows, chosen, choice, keep_collapsed=plan.collapsed == "keep")
     used = [run for i, run in enumerate(chosen) if any((i, m) in choice.kept for m in run.methods)]
     histories, broken = _histories(chosen, choice)
-    drawings = (
-        [*learning_curves(histories), *paired_differences(cells.table, plan)] if figures else []
-    )
     records = declared_tests(cells.table, plan)
+    evidence = gather(cells.table, plan, records)
+    drawings: list[Drawing] = []
+    if figures:
+        drawings += [*learning_curves(histories), *decision_timelines(histories)]
+        drawings += [*paired_differences(cells.table, plan), *critical_differences(evidence.ranks)]
+        drawings += _beside_published(cells.table, results_dir)
     significance = significance_frame(records)
     costs = costs_frame(runs)
-    metric_tables = {metric: metric_table(cells.table, metric) for metric in plan.metrics}
+    reference = plan.comparisons[0].a
+    metric_tables = {
+        metric: metric_table(cells.table, metric, reference, plan.confidence)
+        for metric in plan.metrics
+    }
     left_out = [item.sentence() for item in choice.left_out]
     filtered = [f"--where {condition}" for condition in where]
     return Study(
         plan=plan,
-        results=results_frame(runs),
+        results=results_frame(rows),
         costs=costs,
         significance=significance,
         records=tuple(records),
+        evidence=evidence,
         metric_tables={m: table for m, table in metric_tables.items() if table},
         tests=significance_table(
             significance[significance["scope"] == "all"],
@@ -131,6 +156,11 @@ def analyse(
             "Declared comparisons within each dataset, over its models",
         ),
         decisions=decisions_table(decisions_frame(chosen, choice)),
+        intervals=tuple(
+            intervals_table(table, metric, reference, plan.confidence)
+            for metric, table in evidence.tables.items()
+        ),
+        method_costs=method_costs_table(method_costs_frame(used)),
         cost_table=costs_table(costs[costs["run_id"].isin({run.run_id for run in used})]),
         drawings=tuple(drawings),
         environment=tuple(_environment(used)),
@@ -145,6 +175,15 @@ def analyse(
         runs_used=len(used),
         seeds=_seeds(cells.table),
     )
+
+
+def _beside_published(cells: pd.DataFrame, results_dir: Path) -> list[Drawing]:
+    """Nothing where the published figures are not at hand, or no unit is in both."""
+    try:
+        drawing = beside_ours(cells, published_folder(results_dir))
+    except FileNotFoundError:
+        return []
+    return [drawing] if drawing else []
 
 
 def _histories(

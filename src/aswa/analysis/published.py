@@ -1,0 +1,235 @@
+"""`aswa-analyze --published`: the authors' own figures, with the tests that they allow.
+
+The figures are summaries of the logs released with the authors' code (`results/published/`): means
+over three runs of one seed, per dataset, model, share of validation images and epoch. What they
+call ASWA is what their code computes, here `aswa_released`; their SGD is the running model on
+SWA's schedule. Questions are asked of dataset × model means over shares, and beside them of single
+configurations, to show what counting these as independent would have claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from aswa.analysis.appearance import STYLE, look
+from aswa.analysis.figures import Drawing, finish
+from aswa.analysis.naming import in_order, method_label
+from aswa.analysis.significance import SignedRank, signed_rank
+from aswa.analysis.tables import TextTable, p_cell, signed_cell
+from aswa.config_files import conf_dir
+
+ALL_RUNS = "aswa_cifar_authors_logs.csv"
+LIVE_RUNS = "aswa_cifar_authors_logs_noncollapsed.csv"
+METHODS = {"SGD": "sgd", "SWA": "swa", "ASWA": "aswa_released"}
+MODELS = {
+    "VGG16": "vgg16", "VGG16BN": "vgg16_bn", "VGG19": "vgg19", "VGG19BN": "vgg19_bn",
+    "PreResNet164": "preresnet164", "WideResNet28x10": "wide_resnet28x10",
+}  # fmt: skip
+CONFIGURATION = ["dataset", "model", "val_ratio"]
+UNIT = ["dataset", "model"]
+EPOCHS = ("100", "200", "300", "400", "500", "600", "700", "800", "900", "1000")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question with its test; `difference` is a minus b in points of test accuracy."""
+
+    question: str
+    a: str
+    b: str
+    mean: float
+    test: SignedRank
+
+
+def published_folder(results_dir: Path) -> Path:
+    """RESULTS_DIR/published, or the one of the checkout.
+
+    Raises:
+        FileNotFoundError: neither has the figures.
+    """
+    candidates = [results_dir / "published", conf_dir().parent / "results" / "published"]
+    for folder in candidates:
+        if (folder / ALL_RUNS).is_file() and (folder / LIVE_RUNS).is_file():
+            return folder
+    raise FileNotFoundError(
+        f"no {ALL_RUNS} and {LIVE_RUNS} in {' or '.join(map(str, candidates))}; a checkout of the "
+        "repository has them in results/published"
+    )
+
+
+def read_published(folder: Path, live: bool = True) -> pd.DataFrame:
+    """Columns dataset, model, val_ratio, optimizer, epoch (text), accuracy (%), n_runs.
+
+    Args:
+        live: without the three runs that stayed at chance, where a configuration has any.
+
+    Raises:
+        ValueError: a file lacks a column.
+    """
+    frame = _read(folder / ALL_RUNS)
+    if live:
+        better = _read(folder / LIVE_RUNS)
+        keys = [*CONFIGURATION, "optimizer", "epoch"]
+        frame = pd.concat([better, frame]).drop_duplicates(keys)
+        frame = frame[frame["n_collapsed_runs"] < frame["n_runs"]]
+    return frame.sort_values([*CONFIGURATION, "optimizer", "epoch"]).reset_index(drop=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    frame = pd.read_csv(path, dtype={"epoch": str, "val_ratio": str})
+    wanted = [*CONFIGURATION, "method", "epoch", "test_acc_mean", "n_runs", "n_collapsed_runs"]
+    if missing := [name for name in wanted if name not in frame.columns]:
+        raise ValueError(f"{path}: lacks the column(s) {', '.join(missing)}")
+    frame = frame.rename(columns={"method": "optimizer", "test_acc_mean": "accuracy"})
+    frame["optimizer"] = frame["optimizer"].map(METHODS)
+    return frame
+
+
+def findings(folder: Path) -> list[Finding]:
+    """All questions, in the order of the page."""
+    live, every = read_published(folder), read_published(folder, live=False)
+    one_script = (live["dataset"] == "CIFAR10") & live["model"].str.startswith("VGG")
+    asked = [
+        ("live runs, last epoch, dataset × model", live, UNIT, "final"),
+        ("the same, each at the epoch of its own best validation", live, UNIT, "best_val"),
+        ("the same, collapsed runs counted", every, UNIT, "final"),
+        ("code with a hard update", live[~one_script], UNIT, "final"),
+        ("code without one (CIFAR-10, VGG)", live[one_script], UNIT, "final"),
+        ("single configurations, as if independent", live, CONFIGURATION, "final"),
+    ]
+    found = [ask(name, part, by, epoch, "swa") for name, part, by, epoch in asked]
+    name, part, by, epoch = asked[0]
+    return [*found, ask(name, part, by, epoch, "sgd")]
+
+
+def ask(question: str, figures: pd.DataFrame, by: list[str], epoch: str, other: str) -> Finding:
+    """ASWA as released minus another method at one epoch, over the units of `by`.
+
+    A unit's mean is over the configurations that have both methods.
+    """
+    chosen = figures[figures["epoch"] == epoch]
+    wide = chosen.pivot(index=CONFIGURATION, columns="optimizer", values="accuracy")
+    both = wide.reindex(columns=["aswa_released", other]).dropna()
+    means = both.groupby(level=by, sort=True).mean()
+    a, b = means["aswa_released"].to_numpy(), means[other].to_numpy()
+    return Finding(question, "aswa_released", other, float((a - b).mean()), signed_rank(a, b))
+
+
+def findings_table(found: Sequence[Finding]) -> TextTable:
+    """One row a question; differences in points of test accuracy."""
+    rows = tuple(
+        (f.question, f"{method_label(f.a)} − {method_label(f.b)}", str(f.test.n),
+         f"{f.test.wins} / {f.test.ties} / {f.test.losses}", signed_cell(f.mean, 2),
+         signed_cell(f.test.median_difference, 2), p_cell(f.test.p), p_cell(f.test.smallest_p))
+        for f in found
+    )  # fmt: skip
+    numbers = pd.DataFrame(
+        [
+            {"question": f.question, "optimizer_a": f.a, "optimizer_b": f.b, "mean": f.mean}
+            | {key: getattr(f.test, key) for key in ("n", "wins", "ties", "losses", "statistic")}
+            | {key: getattr(f.test, key) for key in ("p", "rank_biserial", "median_difference")}
+            for f in found
+        ]
+    )
+    return TextTable(
+        "published",
+        "Published figures of the authors' runs: test accuracy, points",
+        ("question", "difference", "n", "wins / ties / losses", "mean", "median", "p",
+         "smallest p"),
+        rows,
+        numbers,
+        note="Wilcoxon's signed-rank test, two-sided, exact, uncorrected: asked after the fact, so "
+        "p describes. Computed from the authors' logs, not from runs of ours.",
+    )  # fmt: skip
+
+
+def sentences(found: Sequence[Finding]) -> list[str]:
+    """What the table says, for the page."""
+    first, own_best, counted, hard, without, single = found[:6]
+
+    def of(finding: Finding) -> str:
+        test = finding.test
+        return (
+            f"{finding.mean:+.2f} points on average, {test.wins} of {test.n} units, "
+            f"p = {test.p:.2g}"
+        )
+
+    return [
+        f"The averager that ran is ahead of SWA at the last epoch: {of(first)}. With each method "
+        f"at the epoch of its own best validation score, as selection would have it: "
+        f"{of(own_best)}.",
+        f"Where the code has a hard update, as the method has: {of(hard)} (the smallest p possible "
+        f"there is {hard.test.smallest_p:.2g}); where it has none: {of(without)}.",
+        f"Collapsed runs counted as results: {of(counted)}. Counting each share of validation "
+        f"images as a unit of its own would have given n = {single.test.n} and "
+        f"p = {single.test.p:.1g}, with the same networks and one seed in all of them.",
+    ]
+
+
+def beside_ours(cells: pd.DataFrame, folder: Path) -> Drawing | None:
+    """Our test accuracy against the published one; None where no unit is in both.
+
+    Published: last epoch, live runs, 5 % of the images for validation, as ours have.
+
+    Args:
+        cells: the study's, one value per dataset × model × method × seed × split × metric.
+    """
+    theirs = read_published(folder)
+    theirs = theirs[(theirs["epoch"] == "final") & (theirs["val_ratio"] == "0.05")]
+    theirs = theirs.assign(dataset=theirs["dataset"].str.lower(), model=theirs["model"].map(MODELS))
+    rows = cells[(cells["split"] == "test") & (cells["metric"] == "accuracy")]
+    ours = rows.groupby([*UNIT, "optimizer"], sort=True)["value"].mean().mul(100).rename("ours")
+    both = theirs.merge(ours.reset_index(), on=[*UNIT, "optimizer"])
+    if both.empty:
+        return None
+    methods = in_order(both["optimizer"])
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+        axis = figure.subplots()
+        for method in methods:
+            part, style = both[both["optimizer"] == method], look(method, methods)
+            axis.plot(part["accuracy"], part["ours"], linestyle="none", marker=style.marker,
+                      color=style.colour, label=method_label(method))  # fmt: skip
+        values = both[["accuracy", "ours"]].to_numpy()
+        ends = [values.min() - 1, values.max() + 1]
+        axis.plot(ends, ends, color="#444444", linewidth=1, zorder=1)
+        axis.set_xlabel("published test accuracy, %")
+        axis.set_ylabel("ours, %")
+        axis.legend()
+        caption = (
+            "Our test accuracy (mean over seeds) against the figures from the authors' logs (mean "
+            "over three runs of one seed, 1000 epochs), by dataset × model and method. On the line "
+            "both are equal. Published figures are not from runs of ours."
+        )
+        return finish(figure, "ours_against_published", caption)
+
+
+def growth(folder: Path) -> Drawing:
+    """Mean lead over SWA by epoch, for code with and without a hard update."""
+    live = read_published(folder)
+    one_script = (live["dataset"] == "CIFAR10") & live["model"].str.startswith("VGG")
+    groups = {"with a hard update": live[~one_script], "without one": live[one_script]}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+        axis = figure.subplots()
+        for (label, part), marker, line in zip(
+            groups.items(), "oX", ("-", (0, (4.0, 1.5))), strict=True
+        ):
+            lead = [ask("", part, UNIT, epoch, "swa").mean for epoch in EPOCHS]
+            axis.plot(list(map(int, EPOCHS)), lead, marker=marker, linestyle=line, label=label,
+                      color=look("aswa_released", []).colour)  # fmt: skip
+        axis.axhline(0, color="#444444", linewidth=1)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("ASWA as released − SWA,\npoints of test accuracy")
+        axis.legend(title="code", title_fontsize=8)
+        caption = (
+            "Published figures of the authors' runs: mean lead of what their code computes as ASWA "
+            "over SWA, by epoch, over dataset × model units, live runs."
+        )
+        return finish(figure, "published_growth", caption)

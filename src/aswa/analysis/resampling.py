@@ -1,0 +1,147 @@
+"""How large is a difference over the runs that were made? Paired bootstrap over seeds.
+
+Beside the signed-rank test, which asks whether a difference would be found again in other units
+(dataset × model), these intervals ask how well the seeds determine the difference in these units:
+each unit's seeds are drawn anew with replacement, both methods of a seed together, and every unit
+keeps its weight (stratified, as in Agarwal et al. 2021, Deep RL at the edge of the statistical
+precipice). They say nothing about datasets that were not tried.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from aswa.analysis.naming import lower_is_better, method_label, metric_label, prose_label
+from aswa.analysis.plan import Plan
+
+DRAWS = 10_000
+UNIT = ["dataset", "model"]
+EFFECT_COLUMNS = [
+    "metric", "optimizer_a", "optimizer_b", "units", "seeds", "mean_difference", "ci_low",
+    "ci_high", "improvement", "improvement_low", "improvement_high",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Size of one declared comparison, a minus b, over all units with common seeds.
+
+    Attributes:
+        units, seeds: how many; seeds counts the pairs of all units.
+        mean_difference: mean over units of the mean difference over seeds, units of the metric.
+        ci_low, ci_high: its interval; NaN where every unit has one seed.
+        improvement: probability of improvement, the mean over units of P(a better than b) for two
+            runs drawn from the seeds, a tie counting half; ½ is no difference.
+    """
+
+    metric: str
+    optimizer_a: str
+    optimizer_b: str
+    units: int
+    seeds: int
+    mean_difference: float
+    ci_low: float
+    ci_high: float
+    improvement: float
+    improvement_low: float
+    improvement_high: float
+    confidence: float
+
+    def sentence(self) -> str:
+        """Both sizes with their intervals."""
+        a, b = method_label(self.optimizer_a), prose_label(self.optimizer_b)
+        if not self.units:
+            return f"{a} and {b} have no common seed in any unit."
+        percent = f"{100 * self.confidence:g}%"
+        interval, likely = "one seed a unit, so no interval", ""
+        if not math.isnan(self.ci_low):
+            interval = f"{percent} bootstrap interval {self.ci_low:+.4f} to {self.ci_high:+.4f}"
+            likely = f" ({self.improvement_low:.2f} to {self.improvement_high:.2f})"
+        return (
+            f"{a} − {b}, test {metric_label(self.metric)}: mean {self.mean_difference:+.4f} "
+            f"({interval}); probability of improvement {self.improvement:.2f}{likely}; "
+            f"{self.units} units, {self.seeds} pairs of runs."
+        )
+
+    def row(self) -> dict[str, object]:
+        """A row of effects.csv, in the order of EFFECT_COLUMNS."""
+        return {column: getattr(self, column) for column in EFFECT_COLUMNS}
+
+
+def declared_effects(tables: dict[str, pd.DataFrame], plan: Plan) -> list[Effect]:
+    """Of every declared comparison, for each metric of `tables` (seed tables of `comparisons`)."""
+    return [
+        effect(table, metric, (comparison.a, comparison.b), plan.confidence)
+        for metric, table in tables.items()
+        for comparison in plan.comparisons
+    ]
+
+
+def effect(
+    table: pd.DataFrame, metric: str, pair: tuple[str, str], confidence: float = 0.95
+) -> Effect:
+    """One comparison. The random numbers are fixed: the same table gives the same interval.
+
+    Args:
+        table: index (dataset, model, seed), a column per method; see `comparisons.seed_table`.
+    """
+    both = table.reindex(columns=list(pair)).set_axis(["a", "b"], axis=1).dropna().sort_index()
+    sign = -1.0 if lower_is_better(metric) else 1.0
+    generator = np.random.default_rng(0)
+    most = int(both.groupby(level=UNIT).size().max()) if len(both) else 1
+    draws = min(DRAWS, max(200, 2_000_000 // most))  # fewer than DRAWS from 200 seeds on
+    means, chances, mean_draws, chance_draws = [], [], [], []
+    for _, unit in both.groupby(level=UNIT, sort=True):
+        a, b = unit["a"].to_numpy(), unit["b"].to_numpy()
+        equal = np.full((1, a.size), 1 / a.size)
+        share = generator.multinomial(a.size, equal[0], draws) / a.size
+        means.append((a - b).mean())
+        chances.append(_improvement(sign * a, sign * b, equal)[0])
+        mean_draws.append(share @ (a - b))
+        chance_draws.append(_improvement(sign * a, sign * b, share))
+    known = len(both) > len(means) > 0  # some unit has two seeds or more
+    low, high = _interval(mean_draws, confidence) if known else (math.nan, math.nan)
+    likely = _interval(chance_draws, confidence) if known else (math.nan, math.nan)
+    return Effect(
+        metric=metric,
+        optimizer_a=pair[0],
+        optimizer_b=pair[1],
+        units=len(means),
+        seeds=len(both),
+        mean_difference=float(np.mean(means)) if means else math.nan,
+        ci_low=low,
+        ci_high=high,
+        improvement=float(np.mean(chances)) if chances else math.nan,
+        improvement_low=likely[0],
+        improvement_high=likely[1],
+        confidence=confidence,
+    )
+
+
+def _improvement(
+    a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], share: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """P(a > b) + P(a = b) / 2 for seeds drawn with probabilities `share` [draws, seeds]."""
+    order = np.argsort(b, kind="stable")
+    below = np.pad(np.cumsum(share[:, order], axis=1), ((0, 0), (1, 0)))  # of sorted b, by count
+    less, not_more = (np.searchsorted(b[order], a, side) for side in ("left", "right"))
+    found: npt.NDArray[np.float64] = (share * (below[:, less] + below[:, not_more]) / 2).sum(axis=1)
+    return found
+
+
+def _interval(draws: list[npt.NDArray[np.float64]], confidence: float) -> tuple[float, float]:
+    """Percentiles of the mean over units."""
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.mean(draws, axis=0), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def effects_frame(effects: Iterable[Effect]) -> pd.DataFrame:
+    """As effects.csv has them."""
+    return pd.DataFrame([found.row() for found in effects], columns=EFFECT_COLUMNS)

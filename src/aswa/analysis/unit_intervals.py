@@ -1,0 +1,49 @@
+"""Differences within one dataset × model, over its seeds: they describe it, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from aswa.analysis.naming import in_order
+from aswa.analysis.significance import DECIMALS
+
+UNIT = ["dataset", "model"]
+INTERVAL_COLUMNS = [
+    "dataset", "model", "reference", "optimizer", "seeds", "mean_difference", "ci_low", "ci_high",
+]  # fmt: skip
+
+
+def unit_intervals(table: pd.DataFrame, reference: str, confidence: float) -> pd.DataFrame:
+    """Reference minus each other method within each unit, with a t interval over common seeds.
+
+    Args:
+        table: a seed table. Units without a common seed have no row; one seed has no interval, nor
+            have seeds that all differ by the same amount.
+    """
+    rows = []
+    others = [m for m in in_order(table.columns) if m != reference]
+    for method in others if reference in table.columns else []:
+        difference = (table[reference] - table[method]).round(DECIMALS).dropna()
+        units: Any = difference.groupby(level=UNIT, sort=True)
+        for (dataset, model), values in units:
+            n, mean = len(values), float(values.mean())
+            low = high = math.nan
+            if n > 1 and values.nunique() > 1:
+                error = float(values.std(ddof=1)) / math.sqrt(n)
+                half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * error
+                low, high = mean - half, mean + half
+            rows.append((dataset, model, reference, method, n, mean, low, high))
+    frame = pd.DataFrame(rows, columns=INTERVAL_COLUMNS)
+    return frame.sort_values(UNIT, kind="stable").reset_index(drop=True)
+
+
+def told_apart(table: pd.DataFrame, reference: str, confidence: float) -> set[tuple[str, str, str]]:
+    """(dataset, model, method) whose interval of the difference from `reference` excludes 0."""
+    intervals = unit_intervals(table, reference, confidence)
+    without = (intervals["ci_low"] > 0) | (intervals["ci_high"] < 0)
+    rows: Any = intervals[without].itertuples(index=False)
+    return {(r.dataset, r.model, r.optimizer) for r in rows}
