@@ -1,8 +1,9 @@
 """Commit what a recipe made: `python scripts/snapshot.py NAME [RESULTS_DIR]`.
 
-NAME is one of SNAPSHOTS. Copies the tables, figures and test records of RESULTS_DIR/analysis to
-results/NAME/, and writes the block of results in the page that shows them, so that no number in it
-is typed by hand. `reproduce` also fills in the README's block of speed from benchmarks/results/.
+NAME is one of SNAPSHOTS, or `published` for the page about the authors' figures. Copies tables,
+figures and test records of RESULTS_DIR/analysis to results/NAME/, and writes the block of results
+in the page that shows them, so that no number in it is typed by hand. `reproduce` also fills in the
+README's block of speed from benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from aswa.analysis.comparisons import family
 from aswa.analysis.plan import load_plan
+from aswa.analysis.published import findings, findings_table, published_folder, sentences
 from aswa.analysis.study import analyse
-from aswa.results.store import read_result, result_paths
+from aswa.results.store import canonical_json, read_record, read_result, result_paths
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEED = ROOT / "benchmarks" / "results" / "link_prediction_speed.md"
@@ -30,6 +33,7 @@ class Snapshot(NamedTuple):
     command: str
     page: str
     metric: str = "mrr"
+    plan: str = "default"
 
 
 SNAPSHOTS = {
@@ -39,6 +43,7 @@ SNAPSHOTS = {
         "aswa-train experiment=link_prediction_cpu",
         "docs/large_graphs.md",
     ),
+    "ablation": Snapshot("results/ablation", "make ablation", "docs/ablation.md", plan="ablation"),
     "images": Snapshot(
         "results/images_cpu", "make reproduce-images", "docs/images.md", metric="accuracy"
     ),
@@ -57,6 +62,8 @@ def copy_analysis(name: str, results: Path) -> None:
         "tables/significance.md",
         f"figures/learning_curves_{metric}.png",
         f"figures/paired_differences_{metric}.png",
+        f"figures/decisions_{metric}.png",
+        f"figures/critical_difference_{metric}.png",
     ):
         source = results / "analysis" / file
         if not source.is_file():
@@ -64,13 +71,45 @@ def copy_analysis(name: str, results: Path) -> None:
         shutil.copyfile(source, target / source.name)
 
 
+def write_runs(name: str, results: Path) -> None:
+    """What each run was told, decided and cost, and the curves of the smallest seeds."""
+    runs, histories = [], []
+    for path in result_paths(results):
+        record = read_result(path)
+        unit = (record["dataset"], record["model"], record["seed"])
+        facts = dict(zip(("dataset", "model", "seed"), unit, strict=True))
+        facts |= {"run_id": record["run_id"], "config": canonical_json(record["config"])}
+        facts |= record["decisions"]
+        facts |= {f"members_{method}": n for method, n in record["members"].items()}
+        facts |= {f"seconds_{part}": number for part, number in record["seconds"].items()}
+        facts |= {"device": record["device"], "torch": record["versions"]["torch"]}
+        runs.append(facts)
+        history = read_record(path.with_name("history.json"))
+        curve = pd.DataFrame({**history["valid"], "decision": history["decision"]})
+        curve.insert(0, "epoch", history["epoch"])
+        curve.insert(0, "run_id", record["run_id"])
+        histories.append((unit, curve))
+    target = ROOT / "results" / name
+    frame = pd.DataFrame(runs).sort_values(["dataset", "model", "seed", "run_id"])
+    frame.to_parquet(target / "runs.parquet", index=False)
+    first = min(unit[2] for unit, _ in histories)
+    chosen = [curve for unit, curve in sorted(histories, key=lambda h: h[0]) if unit[2] == first]
+    pd.concat(chosen).to_parquet(target / "histories.parquet", index=False)
+
+
 def result_block(name: str, results: Path) -> str:
     """Table, answer, figures, and what they were made with."""
     metric = SNAPSHOTS[name].metric
     folder = ("../" * SNAPSHOTS[name].page.count("/")) + f"results/{name}"
+    study = analyse(results, load_plan(SNAPSHOTS[name].plan), figures=False)
+    evidence = [r.sentence() for r in family(study.records, metric)]
+    evidence += [e.sentence() for e in study.evidence.effects if e.metric == metric]
+    evidence += [*(r.sentence() for r in study.evidence.ranks), *study.evidence.power]
     parts = [
         (ROOT / "results" / name / f"test_{metric}.md").read_text().strip(),
-        " ".join(analyse(results, load_plan()).answer()),
+        "\n".join(f"- {sentence}" for sentence in evidence)
+        if SNAPSHOTS[name].plan != "default"
+        else " ".join(study.answer()),
         f"![learning curves]({folder}/learning_curves_{metric}.png)",
         f"![paired differences]({folder}/paired_differences_{metric}.png)",
         made_with([read_result(path) for path in result_paths(results)]),
@@ -100,9 +139,19 @@ def fill(page: str, block: str, text: str) -> str:
     return re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)
 
 
+def fill_published() -> None:
+    """The page about the authors' own figures."""
+    found = findings(published_folder(ROOT / "results"))
+    parts = [findings_table(found).markdown().strip(), *sentences(found)]
+    parts.append("![lead by epoch](../results/published/analysis/published_growth.png)")
+    path = ROOT / "docs" / "published.md"
+    path.write_text(fill(path.read_text(), "results", "\n\n".join(parts)))
+
+
 def main(name: str, results: Path) -> None:
     """Copy, then fill."""
     copy_analysis(name, results)
+    write_runs(name, results)
     path = ROOT / SNAPSHOTS[name].page
     page = fill(path.read_text(), "results", result_block(name, results))
     if name == "reproduce" and SPEED.is_file():
@@ -113,7 +162,10 @@ def main(name: str, results: Path) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["published"]:
+        fill_published()
+        sys.exit()
     if len(sys.argv) < 2 or sys.argv[1] not in SNAPSHOTS:
-        sys.exit(f"usage: python scripts/snapshot.py {'|'.join(SNAPSHOTS)} [RESULTS_DIR]")
+        sys.exit(f"usage: python scripts/snapshot.py published|{'|'.join(SNAPSHOTS)} [RESULTS_DIR]")
     chosen = SNAPSHOTS[sys.argv[1]].results
     main(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / chosen)

@@ -1,0 +1,84 @@
+"""The report in a real browser, the tables through a real LaTeX; skipped where there is none."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from aswa.analyze import main
+from test_analysis import write_grid
+
+PHONE, DESKTOP = 390, 1280
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("grid")
+    write_grid(folder)
+    assert main([str(folder)]) == 0
+    return folder / "analysis"
+
+
+def browse(page: Path, width: int, profile: Path) -> tuple[str, str]:
+    """The document after loading, and what the browser complained about."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no chromium here (Debian: apt-get install chromium)")
+    command = [
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
+        f"--user-data-dir={profile}", f"--window-size={width},900", "--virtual-time-budget=3000",
+        "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, "\n".join(re.findall(r".*CONSOLE.*", done.stderr))
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_report_in_a_browser(width: int, analysis: Path, tmp_path: Path) -> None:
+    """No complaint on the console, no wider than the window, every figure and table drawn."""
+    measure = (
+        "<script>addEventListener('load', () => { const d = document; d.body.dataset.seen = "
+        "[d.documentElement.scrollWidth, innerWidth, d.querySelectorAll('svg').length, "
+        "[...d.querySelectorAll('figure svg')].filter(s => s.clientHeight > 50).length].join(); })"
+        "</script></body>"
+    )
+    page = tmp_path / "report.html"
+    page.write_text((analysis / "report.html").read_text().replace("</body>", measure))
+    document, complaints = browse(page, width, tmp_path / "profile")
+    assert complaints == ""
+    found = re.search(r'data-seen="(\d+),(\d+),(\d+),(\d+)"', document)
+    assert found is not None
+    wide, window, drawn, tall = map(int, found.groups())
+    assert wide <= window == width
+    assert drawn == tall == len(list((analysis / "figures").glob("*.svg")))
+
+
+def test_a_browser_that_complains_is_heard(tmp_path: Path) -> None:
+    """So that the silence above means something."""
+    page = tmp_path / "broken.html"
+    page.write_text("<script>throw new Error('broken')</script>")
+    assert "broken" in browse(page, DESKTOP, tmp_path / "profile")[1]
+
+
+def test_all_tables_go_through_latex(analysis: Path, tmp_path: Path) -> None:
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex here (Debian: apt-get install texlive-latex-base)")
+    tables = sorted((analysis / "tables").glob("*.tex"))
+    assert len(tables) > 5
+    body = "\n\n".join(path.read_text() for path in tables)
+    (tmp_path / "all.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\tiny\n"
+        f"{body}\n\\end{{document}}\n"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "all.pdf").stat().st_size > 1000
