@@ -19,7 +19,9 @@ COST_COLUMNS = [
     "seconds_evaluate", "seconds_average", "seconds_batch_norm", "seconds_total", "epochs",
     "seconds_per_epoch",
 ]  # fmt: skip
-DECISION_COLUMNS = ["dataset", "model", "optimizer", "seed", "hard", "soft", "reject", "run_id"]
+DECISION_COLUMNS = [
+    "dataset", "model", "optimizer", "seed", "hard", "soft", "reject", "members", "run_id",
+]  # fmt: skip
 COST_PARTS = ("train", "evaluate", "average", "batch_norm", "total")
 CELL = ["dataset", "model", "optimizer", "seed", "split", "metric"]
 
@@ -220,14 +222,15 @@ def _number(value: Any) -> float:
 
 
 def decisions_frame(runs: list[Run], choice: Choice) -> pd.DataFrame:
-    """Counts of hard, soft and rejected updates, once per dataset × model × method × seed."""
+    """Hard, soft and rejected updates and members at the end, once per unit, method and seed."""
     records = []
     for index, run in enumerate(runs):
         for method, counts in _decisions(run).items():
             if (index, method) in choice.kept:
                 numbers = [int(counts.get(k) or 0) for k in ("hard", "soft", "reject")]
                 if sum(numbers):
-                    records.append((run.dataset, run.model, method, run.seed, *numbers, run.run_id))
+                    unit = (run.dataset, run.model, method, run.seed)
+                    records.append((*unit, *numbers, _number(run.members.get(method)), run.run_id))
     frame = pd.DataFrame(records, columns=DECISION_COLUMNS)
     frame = frame.sort_values(["dataset", "model", "optimizer", "seed", "run_id"], kind="stable")
     keys = ["dataset", "model", "optimizer", "seed"]

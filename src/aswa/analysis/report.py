@@ -20,7 +20,7 @@ from aswa.analysis.friedman import ranks_frame
 from aswa.analysis.naming import method_label, metric_label
 from aswa.analysis.resampling import effects_frame
 from aswa.analysis.study import Study
-from aswa.analysis.tables import TextTable
+from aswa.analysis.tables import TextTable, latex_text
 from aswa.results.store import write_bytes
 
 
@@ -41,6 +41,9 @@ def write_study(study: Study, folder: Path) -> Path:
     }
     for table in study.tables():
         files |= {f"tables/{name}": content for name, content in table_files(table).items()}
+    answer = study.answer()
+    files["tables/answer.md"] = ("\n\n".join(answer) + "\n").encode()
+    files["tables/answer.tex"] = ("\n\n".join(map(latex_text, answer)) + "\n").encode()
     for drawing in study.drawings:
         files |= {f"figures/{name}": content for name, content in drawing_files(drawing).items()}
     files["report.html"] = render_html(study).encode()

@@ -50,6 +50,7 @@ class Run:
     values: npt.NDArray[np.float64]
     config: dict[str, Any]
     decisions: dict[str, Any]
+    members: dict[str, Any]
     seconds: dict[str, Any]
     method_seconds: dict[str, Any]
     versions: dict[str, Any]
@@ -104,6 +105,7 @@ def _run(path: Path, record: dict[str, Any], known: dict[Any, Any]) -> Run:
         values=numbers,
         config={key: _shared(value, known) for key, value in _mapping(record, "config").items()},
         decisions=_mapping(record, "decisions"),
+        members=_mapping(record, "members"),
         seconds=_mapping(record, "seconds"),
         method_seconds=_mapping(record, "method_seconds"),
         versions=_shared(_mapping(record, "versions"), known),

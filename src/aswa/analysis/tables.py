@@ -21,7 +21,16 @@ from aswa.analysis.unit_intervals import told_apart, unit_intervals
 
 UNIT = ["dataset", "model"]
 RUNNING_SCORE = "running_score"  # as `aswa.training.trajectory` calls it
-LATEX = {"±": "\\pm", "×": "\\times", "−": "-", "†": "{}^\\dagger", "<": "<", ">": ">"}
+LATEX = {
+    "χ": "\\chi",
+    "²": "{}^2",
+    "±": "\\pm",
+    "×": "\\times",
+    "−": "-",
+    "†": "{}^\\dagger",
+    "<": "<",
+    ">": ">",
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class TextTable:
         notes = [f"% {line}" for line in (self.title, self.note) if line]
         lines = [*notes, f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
         lines += [_latex_row(self.header), "\\midrule"]
-        escaped = [tuple(_latex(text) for text in row) for row in self.rows]
+        escaped = [tuple(latex_text(text) for text in row) for row in self.rows]
         for row in replace(self, rows=tuple(escaped)).marked("\\textbf{{{}}}", "\\underline{{{}}}"):
             lines.append(" & ".join(row) + " \\\\")
         return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
@@ -81,10 +90,11 @@ class TextTable:
 
 
 def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(_latex(text) for text in cells) + " \\\\"
+    return " & ".join(latex_text(text) for text in cells) + " \\\\"
 
 
-def _latex(text: str) -> str:
+def latex_text(text: str) -> str:
+    """A text with LaTeX's special characters and ours escaped."""
     for char in "&%$#_{}":
         text = text.replace(char, f"\\{char}")
     for char, command in LATEX.items():
@@ -188,17 +198,32 @@ def decisions_table(decisions: pd.DataFrame) -> TextTable | None:
         return None
     groups = decisions.groupby([*UNIT, "optimizer"], sort=True)
     means = groups.agg(
-        hard=("hard", "mean"), soft=("soft", "mean"), reject=("reject", "mean"), n=("seed", "size")
+        hard=("hard", "mean"),
+        soft=("soft", "mean"),
+        reject=("reject", "mean"),
+        members=("members", "mean"),
+        n=("seed", "size"),
     ).reset_index()
     rows = tuple(
         (r.dataset, r.model, method_label(r.optimizer), f"{r.hard:.1f}", f"{r.soft:.1f}",
-         f"{r.reject:.1f}", f"{r.soft / (r.hard + r.soft + r.reject):.0%}", str(r.n))
+         f"{r.reject:.1f}", f"{r.soft / (r.hard + r.soft + r.reject):.0%}", _plain(r.members, 1),
+         str(r.n))
         for r in table_rows(means)
     )  # fmt: skip
     return TextTable(
         stem="decisions",
         title="Decisions of ASWA, mean number a run over seeds",
-        header=("dataset", "model", "method", "hard", "soft", "reject", "soft share", "seeds"),
+        header=(
+            "dataset",
+            "model",
+            "method",
+            "hard",
+            "soft",
+            "reject",
+            "soft share",
+            "members",
+            "seeds",
+        ),
         rows=rows,
         numbers=means,
     )
