@@ -31,6 +31,7 @@ reproduce-images: setup  ## the image half in small, on a CPU: 15 minutes, CIFAR
 
 ablation: setup  ## what in ASWA matters: the experiment of docs/ablation.md
 	$(BIN)/aswa-train experiment=ablation results_dir=$(RESULTS)/ablation
+	$(BIN)/aswa-train experiment=ablation_images results_dir=$(RESULTS)/ablation
 	$(BIN)/aswa-analyze $(RESULTS)/ablation --plan ablation
 
 notebooks: setup  ## run the notebooks and write their outputs

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -122,7 +123,11 @@ def print_summary(study: Study, report: Path, console: Console) -> None:
     """The primary metric by cell, the answer, and where the report is."""
     for metric in study.plan.primary_metrics:
         if metric in study.metric_tables:
-            console.print(_terminal_table(study.metric_tables[metric]))
+            table = study.metric_tables[metric]
+            drawn = _terminal_table(table)
+            fits = Measurement.get(console, console.options, drawn).maximum < console.width
+            # Cut cells would be worse than long lines.
+            console.print(drawn if fits else Text(table.markdown()), soft_wrap=not fits)
     for sentence in study.answer():
         console.print(Text(sentence))
     console.print(Text(f"report: {report}"), soft_wrap=True)
