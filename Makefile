@@ -35,7 +35,7 @@ ablation: setup  ## what in ASWA matters: the experiment of docs/ablation.md
 	$(BIN)/aswa-analyze $(RESULTS)/ablation --plan ablation
 
 notebooks: setup  ## run the notebooks and write their outputs
-	cd notebooks && ../$(BIN)/jupytext --to ipynb --execute *.py
+	$(BIN)/python scripts/run_notebooks.py
 
 test: setup  ## the tests
 	$(BIN)/python -m pytest -n auto

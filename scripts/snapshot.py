@@ -143,7 +143,7 @@ def fill_published() -> None:
     """The page about the authors' own figures."""
     found = findings(published_folder(ROOT / "results"))
     parts = [findings_table(found).markdown().strip(), *sentences(found)]
-    parts.append("![lead by epoch](../results/published/analysis/published_growth.png)")
+    parts.append("![lead by epoch](../results/published/tested/published_growth.png)")
     path = ROOT / "docs" / "published.md"
     path.write_text(fill(path.read_text(), "results", "\n\n".join(parts)))
 

@@ -86,7 +86,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert published_folder(tmp_path) == target
     assert main([str(tmp_path), "--published"]) == 0
     assert "8 of 9 units" in capsys.readouterr().out
-    made = {path.name for path in (target / "analysis").iterdir()}
+    made = {path.name for path in (target / "tested").iterdir()}
     assert made == {
         "published.md", "published.tex", "published.csv",
         "published_growth.svg", "published_growth.png",

@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _published(results_dir: Path, errors: Console) -> int:
-    """Test the authors' own figures; the files go to `analysis/` beside them."""
+    """Test the authors' own figures; the files go to `tested/` beside them."""
     try:
         folder = published_folder(results_dir)
         found = findings(folder)
@@ -62,7 +62,7 @@ def _published(results_dir: Path, errors: Console) -> int:
         return 2
     table, drawing = findings_table(found), growth(folder)
     target = write_files(
-        folder / "analysis",
+        folder / "tested",
         {**table_files(table), **drawing_files(drawing)},
     )
     print("\n\n".join([table.markdown().rstrip(), *sentences(found), f"files: {target}"]))

@@ -30,7 +30,12 @@ LOOKS = {
     "aswa_released": Look("#CC79A7", "-", "P"),
     "polynomial_decay": Look("#56B4E9", (0, (2.0, 1.0)), "X"),
 }
-SPARE = (Look("#666666", "-", "<"), Look("#999999", (0, (4.0, 2.0)), ">"))
+SPARE = (
+    Look("#555555", "-", "<"),
+    Look("#999999", (0, (4.0, 2.0)), ">"),
+    Look("#777777", (0, (1.0, 1.0, 3.0, 1.0)), "d"),
+    Look("#b5b5b5", "-", "*"),
+)
 
 # For `matplotlib.rc_context`. A fixed salt makes the ids in an SVG, and so its bytes, repeatable.
 STYLE: dict[Any, Any] = {

@@ -29,6 +29,7 @@ from aswa.analysis.runs import History
 DPI = 150
 DOTS = 200  # seeds, above which single ones are not drawn
 TITLE_WIDTH = 34  # letters of a line over a panel
+PAIR_WIDTH = 28  # the same over a panel of paired differences
 Curves = dict[str, list[npt.NDArray[np.float64]]]
 
 
@@ -221,7 +222,8 @@ def _paired_differences(
     methods = list(table.columns)
     for axis, (a, b) in zip(axes, pairs, strict=False):
         axis.axvline(0.0, color="#444444", linewidth=1.0, zorder=2)
-        axis.set_title(f"{method_label(a)} − {method_label(b)}", loc="left")
+        title = f"{method_label(a)} − {method_label(b)}"
+        axis.set_title(textwrap.fill(title, PAIR_WIDTH), loc="left")
         for height, unit in enumerate(units):
             difference = (table.loc[unit, a] - table.loc[unit, b]).dropna().to_numpy()
             _interval(axis, difference, height, look(b, methods).colour, confidence)

@@ -49,11 +49,12 @@ def _critical_difference(ranks: MethodRanks, draw: Callable[..., Any]) -> Drawin
         label_fmt_right="{label}",
         color_palette={numbers[m]: look(m, methods).colour for m in methods},
         crossbar_props={"color": "#444444", "linewidth": 2.5, "marker": None},
+        text_h_margin=0.04 * (max(ranks.ranks.values()) - min(ranks.ranks.values())) or 0.04,
     )
     for text in drawn["labels"]:
         method = methods[int(text.get_text())]
         name, rank = method_label(method), f"{ranks.ranks[method]:.2f}"
-        text.set_text(f"{name}  {rank}" if text.get_ha() == "right" else f"{rank}  {name}")
+        text.set_text(f"{name}  {rank} " if text.get_ha() == "right" else f" {rank}  {name}")
         text.set_color("#1b1f24")
     axis.grid(visible=False)
     caption = (
@@ -120,6 +121,7 @@ def _decisions(axis: Axes, history: History) -> None:
     span = (high - low) or 1.0
     bottom = low - span * STRIP * (len(DECISIONS) + 1) / (1 - STRIP * (len(DECISIONS) + 1))
     axis.set_ylim(bottom, high + 0.05 * span)
+    axis.set_yticks([tick for tick in axis.get_yticks() if low - 0.05 * span <= tick <= high])
     for row, decision in enumerate(DECISIONS):
         at = epoch[[made == decision for made in history.decision]]
         centre = STRIP * (len(DECISIONS) - row - 0.5)

@@ -111,12 +111,14 @@ def render_html(study: Study) -> str:
 
 
 def _inline_svg(drawing: Drawing) -> str:
-    """The SVG element without its XML prologue; ids made unique, size left to the page."""
+    """The SVG element without its XML prologue; ids made unique, at most a fifth larger."""
     text = drawing.svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{drawing.stem}-", text)
-    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(
-        r'(<svg [^>]*?)height="[^"]*"', r"\1", text, count=1), count=1)  # fmt: skip
+    head, rest = text.split(">", 1)
+    size = re.search(r'\bwidth="([\d.]+)pt"', head)
+    most = f' style="max-width:{1.2 * float(size[1]):.0f}pt"' if size else ""
+    return re.sub(r'\s(width|height)="[^"]*"', "", head) + most + ">" + rest
 
 
 def print_summary(study: Study, report: Path, console: Console) -> None:
