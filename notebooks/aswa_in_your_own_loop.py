@@ -43,7 +43,7 @@ class Relation(nn.Module):
         super().__init__()
         self.concepts = nn.Embedding(len(graph.entities), 32)
         self.layers = nn.Sequential(
-            nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, len(graph.relations))
+            nn.Dropout(0.5), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, len(graph.relations))
         )
 
     def forward(self, triples: torch.Tensor) -> torch.Tensor:
@@ -63,11 +63,11 @@ def accuracy(module: nn.Module, triples: torch.Tensor) -> float:
 torch.manual_seed(0)
 torch.set_num_threads(1)
 model = Relation()
-optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
 aswa = ASWA(model)
 decisions, scores = [], []
 
-for _epoch in range(60):
+for _epoch in range(40):
     model.train()
     for batch in train[torch.randperm(len(train))].split(128):
         loss = nn.functional.cross_entropy(model(batch), batch[:, 1])
@@ -99,11 +99,11 @@ epochs = range(1, len(scores) + 1)
 running, look_ahead, best = zip(*scores, strict=True)
 figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
 axis.plot(epochs, running, ":", color="black", label="running model")
-axis.plot(epochs, look_ahead, "--", color="#0072B2", label="average with it, if accepted")
+axis.plot(epochs, look_ahead, "--", color="#0072B2", label="look-ahead: average with it")
 axis.plot(epochs, best, color="#D55E00", linewidth=2.5, label="ASWA")
 for decision, marker in zip(Decision, "^|x", strict=True):
     at = [epoch for epoch, made in zip(epochs, decisions, strict=True) if made is decision]
     axis.plot(at, [min(running)] * len(at), marker, color="#444444", label=decision.value)
 axis.set(xlabel="epoch", ylabel="validation accuracy")
-axis.legend(ncols=2, fontsize=8)
+figure.legend(loc="outside lower center", ncols=6, fontsize=8)
 plt.show()

@@ -25,6 +25,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Image, Markdown
 
+from aswa.analysis.appearance import look
 from aswa.analysis.comparisons import declared_tests, seed_table
 from aswa.analysis.evidence import gather
 from aswa.analysis.figures import paired_differences
@@ -124,11 +125,14 @@ pd.Series(
 # %%
 curves = pd.read_parquet(RESULTS / "histories.parquet").query("run_id == @run.run_id")
 figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
-for name, style in (("sgd", ":"), ("early_stopping", "--"), ("aswa", "-")):
-    axis.plot(curves["epoch"], curves[name], style, label=method_label(name))
-axis.set(
-    xlabel="epoch", ylabel="validation MRR", title=f"{run.dataset} × {run.model}, seed {run.seed}"
-)
+for name in ("aswa", "early_stopping", "sgd"):
+    style = look(name, [])
+    line = {"linestyle": style.line, "color": style.colour, "linewidth": style.width}
+    axis.plot(curves["epoch"], curves[name], **line, label=method_label(name))
+title = f"{run.dataset} × {run.model}, seed {run.seed}, second half"
+axis.set(xlabel="epoch", ylabel="validation MRR", title=title)
+half = len(curves) // 2
+axis.set(xlim=(half, len(curves) + 1), ylim=(curves["sgd"].iloc[half], None))
 axis.legend()
 plt.show()
 
