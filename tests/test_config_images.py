@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
-from aswa.analysis.runs import Run
+from aswa.analysis.runs import Keys, Run
 from aswa.analysis.settings import choose_settings
 from aswa.config import ConfigError, load
 from aswa.config_files import conf_dir
@@ -80,10 +81,12 @@ def run(optimizer: str, index: int, **changes: Any) -> Run:
     config = load(["experiment=images_fair", f"optimizer={optimizer}"])
     resolved = {**config.resolved, **changes}
     row = {"path": Path(str(index)), "run_id": str(index), "dataset": "cifar10", "model": "vgg16"}
-    record = {**row, "seed": 0, "config": resolved, "decisions": {}, "seconds": {}}
-    methods = property(lambda self: tuple(config.methods))
-    cls = type("OneRun", (Run,), {"methods": methods})
-    return cls(**record, rows=(), versions={}, git={}, device="cpu")
+    names = ("decisions", "members", "seconds", "method_seconds", "versions", "git")
+    groups: dict[str, Any] = {name: {} for name in names}
+    n = len(config.methods)
+    keys = Keys(tuple(config.methods), ("test",) * n, ("accuracy",) * n, (False,) * n)
+    measured: dict[str, Any] = {"keys": keys, "values": np.zeros(n), "device": "cpu"}
+    return Run(**row, seed=0, config=resolved, **groups, **measured)
 
 
 def test_fair_runs_are_compared_with_each_other() -> None:
