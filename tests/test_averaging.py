@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+from torch.optim.swa_utils import update_bn
 
 from aswa.averaging import (
     ASWA,
@@ -29,27 +29,14 @@ from aswa.averaging.averager import better
 from aswa.averaging.reference import (
     ReferenceASWA,
     ReferenceEarlyStopping,
-    ReferenceEMA,
-    ReferencePolynomialDecay,
     ReferenceReleasedASWA,
-    ReferenceSWA,
     flat,
 )
+from drifting_model import drift, small_model
 
 METHODS = (SGD, SWA, EMA, EarlyStopping, ASWA, ReleasedASWA, PolynomialDecay)
 # Few distinct values, so that ties are common; NaN and infinities among them.
 SCORES = st.sampled_from([math.nan, -math.inf, 0.0, 0.1, 0.2, 0.3, 0.5, math.inf])
-
-
-def small_model(dtype: torch.dtype = torch.float32) -> nn.Module:
-    return nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2, bias=False)).to(dtype)
-
-
-def drift(model: nn.Module) -> None:
-    """Stand-in for an epoch of training."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter))
 
 
 def bits(module: nn.Module) -> list[bytes]:
@@ -121,52 +108,6 @@ def test_what_the_released_code_forgets() -> None:
             averager.update(model, lambda _, s=scores: next(s))
         held[cls] = averager.module.weight.item()
     assert held == {ASWA: 2.0, ReleasedASWA: 3.0}
-
-
-@pytest.mark.parametrize(("start", "every"), [(0, 1), (2, 1), (1, 3)])
-def test_swa_is_torchs(start: int, every: int) -> None:
-    model = small_model()
-    swa, theirs, twin = SWA(model, start, every), AveragedModel(model), ReferenceSWA(start, every)
-    for epoch in range(10):
-        drift(model)
-        swa.update(model, lambda _: pytest.fail("SWA has nothing to evaluate"))
-        twin.update(flat(model))
-        if epoch >= start and (epoch - start) % every == 0:
-            theirs.update_parameters(model)
-    torch.testing.assert_close(flat(swa.module), flat(theirs.module), rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(flat(swa.module), twin.weights, rtol=1e-5, atol=1e-5)
-    assert swa.n_averaged == int(theirs.n_averaged)
-
-
-def test_ema_is_torchs() -> None:
-    model, twin = small_model(), ReferenceEMA(0.9)
-    ema = EMA(model, decay=0.9)
-    theirs = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9))
-    for _ in range(20):
-        drift(model)
-        ema.step(model)
-        theirs.update_parameters(model)
-        twin.step(flat(model))
-    torch.testing.assert_close(flat(ema.module), flat(theirs.module), rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(flat(ema.module), twin.weights, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("eta", "start"), [(0, 0), (3, 0), (0.5, 2)])
-def test_polynomial_decay_is_its_explicit_sum(eta: float, start: int) -> None:
-    """And with η = 0 the equal mean, SWA."""
-    model, twin = small_model(), ReferencePolynomialDecay(eta, start)
-    decay, swa = PolynomialDecay(model, eta, start), SWA(model, start)
-    for _ in range(12):
-        drift(model)
-        for averager in (decay, swa):
-            averager.update(model, lambda _: pytest.fail("there is nothing to evaluate"))
-        twin.update(flat(model))
-    torch.testing.assert_close(flat(decay.module), twin.weights, rtol=1e-5, atol=1e-5)
-    assert decay.n_averaged == swa.n_averaged == 12 - start
-    if eta == 0:
-        torch.testing.assert_close(flat(decay.module), flat(swa.module), rtol=1e-6, atol=1e-6)
-    with pytest.raises(ValueError, match="needs eta >= 0"):
-        PolynomialDecay(model, -1)
 
 
 @settings(max_examples=100, deadline=None)

@@ -6,8 +6,11 @@
     long_table.py    results table, costs, decisions, and the cells a test may look at
     significance.py  one signed-rank comparison as one record, and its sentence
     comparisons.py   pivot, pairs and the declared family of tests
-    tables.py        mean ± std tables as markdown, LaTeX and csv
-    figures.py       learning curves and paired differences (look in appearance.py)
+    evidence.py      beside them: resampling.py, friedman.py, bayesian.py, power.py
+    unit_intervals.py  differences within one dataset × model
+    tables.py        mean ± std tables as markdown, LaTeX and csv; cost_tables.py
+    figures.py       learning curves, paired differences (look in appearance.py); rank_figures.py
+    published.py     the authors' own figures, tested, and ours beside them
     study.py         everything above for one results folder
     report.py        files on disk, `report.html`, the summary on the terminal
 

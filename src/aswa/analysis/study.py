@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from aswa.analysis.comparisons import declared_tests, family, significance_frame
+from aswa.analysis.cost_tables import costs_table, decisions_table, method_costs_table
 from aswa.analysis.evidence import Evidence, gather
 from aswa.analysis.figures import Drawing, learning_curves, paired_differences
 from aswa.analysis.long_table import (
@@ -29,15 +30,7 @@ from aswa.analysis.rank_figures import critical_differences, decision_timelines
 from aswa.analysis.runs import History, Problem, Run, read_history, read_runs
 from aswa.analysis.settings import Choice, choose_settings, select_where
 from aswa.analysis.significance import SignificanceRecord, summary_sentence
-from aswa.analysis.tables import (
-    TextTable,
-    costs_table,
-    decisions_table,
-    intervals_table,
-    method_costs_table,
-    metric_table,
-    significance_table,
-)
+from aswa.analysis.tables import TextTable, intervals_table, metric_table, significance_table
 
 LIBRARIES = ("numpy", "scipy", "statsmodels", "pandas", "matplotlib")
 

@@ -1,0 +1,108 @@
+"""Tables of what ASWA decided and of what runs and methods cost."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from aswa.analysis.long_table import COST_PARTS
+from aswa.analysis.naming import in_order, method_label
+from aswa.analysis.tables import UNIT, TextTable, table_rows
+
+RUNNING_SCORE = "running_score"  # as `aswa.training.trajectory` calls it
+
+
+def decisions_table(decisions: pd.DataFrame) -> TextTable | None:
+    """Mean number of hard, soft and rejected updates a run; None if no run has decided."""
+    if decisions.empty:
+        return None
+    groups = decisions.groupby([*UNIT, "optimizer"], sort=True)
+    means = groups.agg(
+        hard=("hard", "mean"),
+        soft=("soft", "mean"),
+        reject=("reject", "mean"),
+        members=("members", "mean"),
+        n=("seed", "size"),
+    ).reset_index()
+    rows = tuple(
+        (r.dataset, r.model, method_label(r.optimizer), f"{r.hard:.1f}", f"{r.soft:.1f}",
+         f"{r.reject:.1f}", f"{r.soft / (r.hard + r.soft + r.reject):.0%}", _plain(r.members, 1),
+         str(r.n))
+        for r in table_rows(means)
+    )  # fmt: skip
+    return TextTable(
+        stem="decisions",
+        title="Decisions of ASWA, mean number a run over seeds",
+        header=(
+            "dataset",
+            "model",
+            "method",
+            "hard",
+            "soft",
+            "reject",
+            "soft share",
+            "members",
+            "seeds",
+        ),
+        rows=rows,
+        numbers=means,
+    )
+
+
+def costs_table(costs: pd.DataFrame) -> TextTable:
+    """Seconds a run by part, and milliseconds an epoch, as means over runs."""
+    groups = costs.groupby([*UNIT, "optimizers", "device", "epochs"], sort=True, dropna=False)
+    parts = [f"seconds_{part}" for part in COST_PARTS]
+    means = groups.agg(
+        **{part: (part, "mean") for part in parts},
+        seconds_per_epoch=("seconds_per_epoch", "mean"),
+        runs=("run_id", "size"),
+    ).reset_index()
+    rows = tuple(
+        (r.dataset, r.model, r.optimizers, r.device, "" if pd.isna(r.epochs) else str(r.epochs),
+         *(_plain(getattr(r, part), 2) for part in parts),
+         _plain(1000 * r.seconds_per_epoch, 1), str(r.runs))
+        for r in table_rows(means)
+    )  # fmt: skip
+    header = (
+        "dataset", "model", "optimizers", "device", "epochs", "train s", "evaluate s",
+        "average s", "batch-norm s", "total s", "ms an epoch", "runs",
+    )  # fmt: skip
+    return TextTable("costs", "Cost of a run, mean over runs", header, rows, means)
+
+
+def method_costs_table(costs: pd.DataFrame) -> TextTable | None:
+    """What each method adds to training, as a percentage of it; None without such records."""
+    if costs.empty:
+        return None
+    methods = [m for m in in_order(costs["optimizer"]) if m not in ("sgd", RUNNING_SCORE)]
+    rows = []
+    for (dataset, model, device), part in costs.groupby(["dataset", "model", "device"], sort=True):
+        share = dict(zip(part["optimizer"], part["of_training"], strict=True))
+        texts = [_percent(share.get(m)) for m in [RUNNING_SCORE, *methods]]
+        rows.append((str(dataset), str(model), str(device), *texts, str(part["runs"].max())))
+    return TextTable(
+        "method_costs",
+        "What each method adds to the time of training",
+        (
+            "dataset",
+            "model",
+            "device",
+            "running model's score",
+            *map(method_label, methods),
+            "runs",
+        ),
+        tuple(rows),
+        costs,
+        note="The score of the running model is measured once for all methods that ask for it. "
+        "ASWA's column holds its look-ahead: averaging, batch-norm statistics and their score.",
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None or math.isnan(share) else f"{share:.1%}"
+
+
+def _plain(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}f}"
