@@ -172,5 +172,6 @@ def test_the_power_note_says_what_could_have_been_seen() -> None:
         return power_note(correct_family([record])[0])
 
     assert "nothing can be significant at 0.05 here; it takes 6 untied units" in note(5)
+    assert "takes all 6 units to agree" in note(6)
     assert "allows at most 2 of 8 units" in note(8)
     assert note(0) == ""

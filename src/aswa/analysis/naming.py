@@ -11,10 +11,10 @@ METHODS = {
     "early_stopping": "Early stopping",
     "aswa": "ASWA",
     "aswa_released": "ASWA as released",
-    "aswa_unrestored": "ASWA, rejected kept",
-    "aswa_forgetful": "ASWA, member forgotten",
-    "aswa_soft_only": "ASWA, no hard update",
-    "aswa_ties": "ASWA, ties accepted",
+    "aswa_unrestored": "ASWA (rejected kept)",
+    "aswa_forgetful": "ASWA (member forgotten)",
+    "aswa_soft_only": "ASWA (no hard update)",
+    "aswa_ties": "ASWA (ties accepted)",
     "polynomial_decay": "Polynomial decay",
 }
 
