@@ -185,12 +185,14 @@ def _legend(figure: Figure, methods: list[str]) -> None:
         for m in methods
         for s in [look(m, methods)]
     ]
+    # Points of a column: line, gaps and the longest name.
+    column = 52 + 5.2 * max(len(method_label(method)) for method in methods)
+    most = max(1, int(72 * figure.get_figwidth() / column))
+    rows = math.ceil(len(handles) / most)
     figure.legend(
         handles=handles,
         loc="outside upper center",
-        ncols=len(handles)
-        if len(handles) <= figure.get_figwidth()
-        else math.ceil(len(handles) / 2),
+        ncols=math.ceil(len(handles) / rows),
         handlelength=3.2,
     )
 
