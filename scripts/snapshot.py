@@ -18,21 +18,25 @@ import pandas as pd
 
 from aswa.analysis.comparisons import family
 from aswa.analysis.plan import load_plan
+from aswa.analysis.power import power_note
 from aswa.analysis.published import findings, findings_table, published_folder, sentences
-from aswa.analysis.study import analyse
+from aswa.analysis.study import Study, analyse
 from aswa.results.store import canonical_json, read_record, read_result, result_paths
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEED = ROOT / "benchmarks" / "results" / "link_prediction_speed.md"
 
 
+FIGURES = ("learning_curves", "paired_differences", "decisions", "critical_difference")
+
+
 class Snapshot(NamedTuple):
-    """Where a recipe leaves its results, what makes them, which page shows them, what is judged."""
+    """Where a recipe leaves its results, what makes them, which page shows what, judged how."""
 
     results: str
     command: str
     page: str
-    metric: str = "mrr"
+    metrics: tuple[str, ...] = ("mrr",)
     plan: str = "default"
 
 
@@ -43,28 +47,24 @@ SNAPSHOTS = {
         "aswa-train experiment=link_prediction_cpu",
         "docs/large_graphs.md",
     ),
-    "ablation": Snapshot("results/ablation", "make ablation", "docs/ablation.md", plan="ablation"),
+    "ablation": Snapshot(
+        "results/ablation", "make ablation", "docs/ablation.md", ("mrr", "accuracy"), "ablation"
+    ),
     "images": Snapshot(
-        "results/images_cpu", "make reproduce-images", "docs/images.md", metric="accuracy"
+        "results/images_cpu", "make reproduce-images", "docs/images.md", metrics=("accuracy",)
     ),
 }
 
 
 def copy_analysis(name: str, results: Path) -> None:
     """Copy what the pages and tests use, flat, from RESULTS_DIR/analysis."""
-    metric = SNAPSHOTS[name].metric
     target = ROOT / "results" / name
     target.mkdir(parents=True, exist_ok=True)
-    for file in (
-        "results.parquet",
-        "significance.csv",
-        f"tables/test_{metric}.md",
-        "tables/significance.md",
-        f"figures/learning_curves_{metric}.png",
-        f"figures/paired_differences_{metric}.png",
-        f"figures/decisions_{metric}.png",
-        f"figures/critical_difference_{metric}.png",
-    ):
+    files = ["results.parquet", "significance.csv", "tables/significance.md"]
+    for metric in SNAPSHOTS[name].metrics:
+        files.append(f"tables/test_{metric}.md")
+        files += [f"figures/{stem}_{metric}.png" for stem in FIGURES]
+    for file in files:
         source = results / "analysis" / file
         if not source.is_file():
             sys.exit(f"{source} is not there; run `{SNAPSHOTS[name].command}` first")
@@ -98,23 +98,30 @@ def write_runs(name: str, results: Path) -> None:
 
 
 def result_block(name: str, results: Path) -> str:
-    """Table, answer, figures, and what they were made with."""
-    metric = SNAPSHOTS[name].metric
-    folder = ("../" * SNAPSHOTS[name].page.count("/")) + f"results/{name}"
-    study = analyse(results, load_plan(SNAPSHOTS[name].plan), figures=False)
-    evidence = [r.sentence() for r in family(study.records, metric)]
-    evidence += [e.sentence() for e in study.evidence.effects if e.metric == metric]
-    evidence += [*(r.sentence() for r in study.evidence.ranks), *study.evidence.power]
-    parts = [
-        (ROOT / "results" / name / f"test_{metric}.md").read_text().strip(),
-        "\n".join(f"- {sentence}" for sentence in evidence)
-        if SNAPSHOTS[name].plan != "default"
-        else " ".join(study.answer()),
-        f"![learning curves]({folder}/learning_curves_{metric}.png)",
-        f"![paired differences]({folder}/paired_differences_{metric}.png)",
-        made_with([read_result(path) for path in result_paths(results)]),
-    ]
+    """Tables, answer, figures, and what they were made with."""
+    chosen = SNAPSHOTS[name]
+    folder = ("../" * chosen.page.count("/")) + f"results/{name}"
+    study = analyse(results, load_plan(chosen.plan), figures=False)
+    parts = []
+    for metric in chosen.metrics:
+        parts.append((ROOT / "results" / name / f"test_{metric}.md").read_text().strip())
+        if chosen.plan == "default":
+            parts.append(" ".join(study.answer()))
+        else:
+            parts.append("\n".join(f"- {sentence}" for sentence in everything_said(study, metric)))
+        parts.append(f"![learning curves]({folder}/learning_curves_{metric}.png)")
+        parts.append(f"![paired differences]({folder}/paired_differences_{metric}.png)")
+    parts.append(made_with([read_result(path) for path in result_paths(results)]))
     return "\n\n".join(parts)
+
+
+def everything_said(study: Study, metric: str) -> list[str]:
+    """The declared tests of a metric over all units, and what stands beside them."""
+    records = family(study.records, metric)
+    evidence = study.evidence
+    sizes = [*evidence.effects, *evidence.posteriors, *evidence.ranks]
+    beside = [found.sentence() for found in sizes if found.metric == metric]
+    return [*(record.sentence() for record in records), *beside, power_note(records[0])]
 
 
 def made_with(records: list[dict[str, Any]]) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 from aswa.analysis.naming import method_label, metric_label, prose_label
 
 SAMPLES = 10_000
+LEAST_UNITS = 5  # with fewer it is the prior that one sees
 POSTERIOR_COLUMNS = [
     "metric", "optimizer_a", "optimizer_b", "n", "rope", "p_better", "p_equivalent", "p_worse",
 ]  # fmt: skip

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from aswa.analysis.bayesian import Posterior, available, posterior
+from aswa.analysis.bayesian import LEAST_UNITS, Posterior, available, posterior
 from aswa.analysis.comparisons import family, pair_units, seed_table
 from aswa.analysis.friedman import MethodRanks, rank_methods
-from aswa.analysis.naming import lower_is_better
+from aswa.analysis.naming import lower_is_better, metric_label
 from aswa.analysis.plan import Plan
 from aswa.analysis.power import power_note
 from aswa.analysis.resampling import Effect, declared_effects
@@ -47,6 +47,10 @@ def gather(cells: pd.DataFrame, plan: Plan, records: Sequence[SignificanceRecord
     missing = []
     if wanted and not available():
         missing.append("no Bayesian signed-rank test: it takes `pip install 'aswa[bayes]'`")
+    few = [metric for metric, table in tables.items() if _units(table) < LEAST_UNITS]
+    if wanted and few:
+        named = ", ".join(f"test {metric_label(metric)}" for metric in few)
+        missing.append(f"no Bayesian signed-rank test for {named}: fewer than {LEAST_UNITS} units")
     return Evidence(
         tables=tables,
         effects=tuple(declared_effects(tables, plan)),
@@ -57,12 +61,16 @@ def gather(cells: pd.DataFrame, plan: Plan, records: Sequence[SignificanceRecord
     )
 
 
+def _units(table: pd.DataFrame) -> int:
+    return len(table.index.droplevel("seed").unique())
+
+
 def _posteriors(tables: dict[str, pd.DataFrame], plan: Plan) -> list[Posterior]:
     found = []
     for metric, table in tables.items():
         for comparison in plan.comparisons:
             pairs = pair_units(table, comparison.a, comparison.b)
-            if len(pairs.units):
+            if len(pairs.units) >= LEAST_UNITS:
                 shares = posterior(pairs.a, pairs.b, plan.rope, lower_is_better(metric))
                 who = (metric, comparison.a, comparison.b, len(pairs.units), plan.rope)
                 found.append(Posterior(*who, *shares))
