@@ -62,7 +62,7 @@ def gather(cells: pd.DataFrame, plan: Plan, records: Sequence[SignificanceRecord
 
 
 def _units(table: pd.DataFrame) -> int:
-    return len(table.index.droplevel("seed").unique())
+    return table.groupby(level=["dataset", "model"]).ngroups
 
 
 def _posteriors(tables: dict[str, pd.DataFrame], plan: Plan) -> list[Posterior]:
