@@ -85,19 +85,21 @@ def _hydra_main(composed: DictConfig) -> str:
         if planned is None and os.environ.get("RANK", "0") == "0":
             freeze(composed, config, list(HydraConfig.get().overrides.task))
         try:
-            record = _compute(config, wait=planned is None)
+            record, computed = _compute(config, wait=planned is None)
         except Busy:
             return BUSY
-        took = f"{time.perf_counter() - began:.1f} s"
+        if computed:
+            took = f"{time.perf_counter() - began:.1f} s"
     if os.environ.get("RANK", "0") == "0":  # under torchrun the first process speaks
         place = progress.note_end(time.perf_counter() - began)
         print(f"{place}{config.title}: {_headline(record)} ({took})", flush=True)
     return str(record["status"])
 
 
-def _compute(config: RunConfig, wait: bool) -> dict[str, Any]:
+def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
+    """The run's record, and whether it was computed here."""
     from aswa.training.progress import epoch_bar
-    from aswa.training.run import execute
+    from aswa.training.run import find_or_compute
     from aswa.training.trajectory import Diverged
 
     _die_with_parent()
@@ -105,7 +107,7 @@ def _compute(config: RunConfig, wait: bool) -> dict[str, Any]:
         take_gpu()
     try:
         with epoch_bar(config) as on_epoch:
-            return execute(config, report=_say, on_epoch=on_epoch, wait=wait)
+            return find_or_compute(config, _say, on_epoch, wait)
     except (ConfigError, Busy):
         raise
     except SystemExit as end:  # the run is saved; a signal wants the process to end

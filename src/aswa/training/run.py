@@ -58,6 +58,13 @@ def execute(
         Exception: whatever ended the run; its traceback is in `status.json`.
         SystemExit: a signal of `aswa.training.stopping` asked for it; the run is saved.
     """
+    return find_or_compute(config, report, on_epoch, wait)[0]
+
+
+def find_or_compute(
+    config: RunConfig, report: Report, on_epoch: OnEpoch, wait: bool
+) -> tuple[dict[str, Any], bool]:
+    """As `execute`, and whether it was this call that computed the run."""
     torch.set_num_threads(config.threads)
     device = pick_device(config.device)
     distributed.join(device)
@@ -68,7 +75,7 @@ def execute(
     with folder.lock(wait) if first else contextlib.nullcontext(), stopping:
         record = distributed.share(folder.result() if first else None)
         if record is not None:
-            return record
+            return record, False
         # How a run ends is written with the last checkpoint still named, so that it can go on.
         tracker = build_tracker(config.tracker.name if first else "none")
         try:
@@ -94,7 +101,7 @@ def execute(
         state = "the run is done" if record else "saved; the same command goes on from here"
         report(f"{name}: {state}")
         stopping.pass_on(stopping.received)
-    return record
+    return record, True
 
 
 def _compute(
