@@ -23,9 +23,9 @@ from aswa.training.run import execute
 # network → training images, epochs, learning rate, floor of the test accuracy of SGD's last epoch
 BUDGETS: dict[str, tuple[int, int, float, float]] = {
     "vgg16": (2000, 6, 0.02, 0.15),
-    "vgg19": (2000, 6, 0.02, 0.15),
+    "vgg19": (4000, 8, 0.02, 0.15),
     "vgg16_bn": (2000, 3, 0.05, 0.20),
-    "vgg19_bn": (2000, 3, 0.05, 0.20),
+    "vgg19_bn": (4000, 4, 0.05, 0.20),
     "preresnet110": (1500, 4, 0.1, 0.20),
     "preresnet164": (1500, 4, 0.1, 0.20),
     "wide_resnet28x10": (500, 4, 0.05, 0.15),
