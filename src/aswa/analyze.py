@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -34,8 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.published:
         return _published(args.results_dir, errors)
     try:
-        with _no_collecting():
-            study = analyse(args.results_dir, load_plan(args.plan), args.where)
+        study = analyse(args.results_dir, load_plan(args.plan), args.where)
     except NoResults as error:
         _report_problems(error.problems, errors)
         errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
@@ -67,20 +64,6 @@ def _published(results_dir: Path, errors: Console) -> int:
     )
     print("\n\n".join([table.markdown().rstrip(), *sentences(found), f"files: {target}"]))
     return 0
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Millions of rows and no cycles among them: to look for some would take half the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        if enabled:
-            gc.enable()
 
 
 def _report_problems(problems: Iterable[Problem], console: Console) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from aswa.analysis.bayesian import LEAST_UNITS, Posterior, available, posterior
 from aswa.analysis.comparisons import family, pair_units, seed_table
 from aswa.analysis.friedman import MethodRanks, rank_methods
-from aswa.analysis.naming import lower_is_better, metric_label
+from aswa.analysis.naming import lower_is_better, method_label, metric_label, prose_label
 from aswa.analysis.plan import Plan
 from aswa.analysis.power import power_note
 from aswa.analysis.resampling import Effect, declared_effects
@@ -43,35 +43,33 @@ def gather(cells: pd.DataFrame, plan: Plan, records: Sequence[SignificanceRecord
     tables = {metric: seed_table(cells, metric) for metric in plan.primary_metrics}
     tables = {metric: table for metric, table in tables.items() if not table.empty}
     notes = [power_note(family(records, metric)[0]) for metric in tables]
-    wanted = plan.rope > 0
-    missing = []
-    if wanted and not available():
-        missing.append("no Bayesian signed-rank test: it takes `pip install 'aswa[bayes]'`")
-    few = [metric for metric, table in tables.items() if _units(table) < LEAST_UNITS]
-    if wanted and few:
-        named = ", ".join(f"test {metric_label(metric)}" for metric in few)
-        missing.append(f"no Bayesian signed-rank test for {named}: fewer than {LEAST_UNITS} units")
+    posteriors, missing = _posteriors(tables, plan) if plan.rope > 0 else ([], [])
     return Evidence(
         tables=tables,
         effects=tuple(declared_effects(tables, plan)),
         ranks=tuple(rank_methods(table, metric, plan.alpha) for metric, table in tables.items()),
-        posteriors=tuple(_posteriors(tables, plan)) if wanted and available() else (),
+        posteriors=tuple(posteriors),
         power=tuple(note for note in notes if note),
         missing=tuple(missing),
     )
 
 
-def _units(table: pd.DataFrame) -> int:
-    return table.groupby(level=["dataset", "model"]).ngroups
-
-
-def _posteriors(tables: dict[str, pd.DataFrame], plan: Plan) -> list[Posterior]:
-    found = []
+def _posteriors(tables: dict[str, pd.DataFrame], plan: Plan) -> tuple[list[Posterior], list[str]]:
+    """Of each declared comparison, and what is not there and why."""
+    if not available():
+        return [], ["no Bayesian signed-rank test: it takes `pip install 'aswa[bayes]'`"]
+    found, few = [], []
     for metric, table in tables.items():
         for comparison in plan.comparisons:
             pairs = pair_units(table, comparison.a, comparison.b)
-            if len(pairs.units) >= LEAST_UNITS:
-                shares = posterior(pairs.a, pairs.b, plan.rope, lower_is_better(metric))
-                who = (metric, comparison.a, comparison.b, len(pairs.units), plan.rope)
-                found.append(Posterior(*who, *shares))
-    return found
+            who = (metric, comparison.a, comparison.b, len(pairs.units), plan.rope)
+            if len(pairs.units) < LEAST_UNITS:
+                few.append(
+                    f"{method_label(comparison.a)} − {prose_label(comparison.b)} in test "
+                    f"{metric_label(metric)}"
+                )
+                continue
+            shares = posterior(pairs.a, pairs.b, plan.rope, lower_is_better(metric))
+            found.append(Posterior(*who, *shares))
+    gone = f"no Bayesian signed-rank test with fewer than {LEAST_UNITS} units: {', '.join(few)}"
+    return found, [gone] if few else []

@@ -28,7 +28,7 @@ CELL = ["dataset", "model", "optimizer", "seed", "split", "metric"]
 
 def results_frame(rows: pd.DataFrame) -> pd.DataFrame:
     """Every row of every run, sorted by all columns; nothing is chosen or left out here."""
-    return _plain(_sorted(rows, RESULT_COLUMNS)[RESULT_COLUMNS])
+    return _plain(rows.sort_values(RESULT_COLUMNS, kind="stable")[RESULT_COLUMNS])
 
 
 def rows_frame(runs: list[Run]) -> pd.DataFrame:
@@ -71,29 +71,6 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _sorted(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """As `sort_values(by, kind="stable")`, but names are compared once for each distinct one."""
-    keys: list[Any] = []
-    sizes: list[int] = []  # of the keys that are ranks
-    for name in by:
-        if frame[name].dtype == float:
-            keys.append(frame[name].to_numpy())
-            sizes.append(0)
-            continue
-        if isinstance(frame[name].dtype, pd.CategoricalDtype):
-            codes, size = frame[name].cat.codes.to_numpy(), len(frame[name].cat.categories)
-        else:
-            codes, values = pd.factorize(frame[name], sort=True)
-            size = len(values)
-        if sizes and sizes[-1] and sizes[-1] * size < 2**62:
-            keys[-1] = keys[-1] * size + codes  # two ranks in one number
-            sizes[-1] *= size
-        else:
-            keys.append(codes.astype(np.int64))
-            sizes.append(max(1, size))
-    return frame.iloc[np.lexsort(keys[::-1])]
-
-
 @dataclass(frozen=True)
 class Cells:
     """One value per dataset × model × method × seed × split × metric, of one setting each.
@@ -119,7 +96,7 @@ def choose_cells(
     for run, method in choice.kept:
         kept[run, place[method]] = True
     chosen = kept[rows["run"], rows["optimizer"].cat.codes]
-    frame = _plain(_sorted(rows[chosen], [*CELL, "run_id", "run", "value"]))
+    frame = _plain(rows[chosen].sort_values([*CELL, "run_id", "run", "value"], kind="stable"))
     notices = _determinism_failures(frame, runs)
     frame = frame.drop_duplicates(CELL, keep="first")
     if not keep_collapsed:
@@ -200,7 +177,8 @@ def method_costs_frame(runs: list[Run]) -> pd.DataFrame:
         epochs, train = _number(run.config.get("epochs")), _number(run.seconds.get("train"))
         for method, seconds in run.method_seconds.items():
             own = _number(seconds)
-            records.append((run.dataset, run.model, method, run.device, own / epochs, own / train))
+            shares = [own / whole if whole > 0 else math.nan for whole in (epochs, train)]
+            records.append((run.dataset, run.model, method, run.device, *shares))
     frame = pd.DataFrame(records, columns=METHOD_COST_COLUMNS[:-1])
     means = frame.groupby(METHOD_COST_COLUMNS[:4], sort=True).agg(
         seconds_per_epoch=("seconds_per_epoch", "mean"),

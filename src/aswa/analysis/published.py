@@ -91,16 +91,21 @@ def _read(path: Path) -> pd.DataFrame:
     return frame
 
 
+def _no_hard_update(figures: pd.DataFrame) -> pd.Series:
+    """Which rows come from the script for one GPU."""
+    return (figures["dataset"] == "CIFAR10") & figures["model"].str.startswith("VGG")
+
+
 def findings(folder: Path) -> list[Finding]:
     """All questions, in the order of the page."""
     live, every = read_published(folder), read_published(folder, live=False)
-    one_script = (live["dataset"] == "CIFAR10") & live["model"].str.startswith("VGG")
+    without = _no_hard_update(live)
     asked = [
         ("live runs, last epoch, dataset × model", live, UNIT, "final"),
         ("the same, each at the epoch of its own best validation", live, UNIT, "best_val"),
         ("the same, collapsed runs counted", every, UNIT, "final"),
-        ("code with a hard update", live[~one_script], UNIT, "final"),
-        ("code without one (CIFAR-10, VGG)", live[one_script], UNIT, "final"),
+        ("code with a hard update", live[~without], UNIT, "final"),
+        ("code without one (CIFAR-10, VGG)", live[without], UNIT, "final"),
         ("single configurations, as if independent", live, CONFIGURATION, "final"),
     ]
     found = [ask(name, part, by, epoch, "swa") for name, part, by, epoch in asked]
@@ -213,8 +218,8 @@ def beside_ours(cells: pd.DataFrame, folder: Path) -> Drawing | None:
 def growth(folder: Path) -> Drawing:
     """Mean lead over SWA by epoch, for code with and without a hard update."""
     live = read_published(folder)
-    one_script = (live["dataset"] == "CIFAR10") & live["model"].str.startswith("VGG")
-    groups = {"with a hard update": live[~one_script], "without one": live[one_script]}
+    without = _no_hard_update(live)
+    groups = {"with a hard update": live[~without], "without one": live[without]}
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.0), layout="constrained")
         axis = figure.subplots()
