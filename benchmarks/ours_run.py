@@ -36,7 +36,8 @@ def main() -> None:
     from aswa.training.run import execute
 
     models = [entry.path for entry in registry.MODELS.values() if entry.kind == KIND]
-    for path in (registry.TASKS[KIND], *models, *registry.AVERAGERS.values()):
+    task = registry.TASKS[registry.usual_task(KIND)].path
+    for path in (task, *models, *registry.AVERAGERS.values()):
         registry.load(path)
     imported = time.perf_counter() - began
     with tempfile.TemporaryDirectory(prefix="ours-run-") as folder:

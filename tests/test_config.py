@@ -29,7 +29,7 @@ def load(*overrides: str) -> RunConfig:
 CHOICES = [(group, member) for group in GROUPS for member in members(group)]
 KINDS = {
     (group, member): yaml.safe_load((conf_dir() / group / f"{member}.yaml").read_text())["kind"]
-    for group in ("dataset", "model")
+    for group in ("dataset", "model", "task")
     for member in members(group)
 }
 # A dataset and a model of each kind, to stand beside the member that is tried.

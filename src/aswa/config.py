@@ -24,7 +24,8 @@ from aswa.config_dataset import settle_files
 from aswa.config_files import conf_dir
 from aswa.config_graphs import check_link_prediction
 from aswa.config_images import check_images, settle_images
-from aswa.registry import AVERAGERS, MODELS, TASKS
+from aswa.config_task import TaskConfig, check_query_answering, settle_task
+from aswa.registry import AVERAGERS, MODELS
 from aswa.results.store import canonical_json
 
 # What says where and how a run is computed, not what: no part of run_id.
@@ -102,6 +103,7 @@ class RunConfig:
 
     dataset: DatasetConfig
     model: ModelConfig
+    task: TaskConfig
     optimizer: str
     methods: dict[str, dict[str, Any]]
     base_optimizer: BaseOptimizerConfig
@@ -127,6 +129,8 @@ class RunConfig:
         relevant = {key: value for key, value in self.resolved.items() if key not in WHERE_AND_HOW}
         dataset = {"sha256": None, **self.resolved["dataset"]}
         relevant["dataset"] = {key: dataset[key] for key in OF_THE_DATA if key in dataset}
+        if "task" in relevant:
+            relevant["task"] = {k: v for k, v in relevant["task"].items() if k != "folder"}
         return hashlib.sha256(canonical_json(_one_way(relevant)).encode()).hexdigest()[:12]
 
     @property
@@ -141,8 +145,9 @@ class RunConfig:
 
     @property
     def title(self) -> str:
-        """`dataset model seed`, for people."""
-        return f"{self.dataset.name} {self.model.name} {self.optimizer} seed {self.seed}"
+        """`dataset model optimizer seed`, for people; an unusual task is named too."""
+        task = f" {self.task.name}" if "task" in self.resolved else ""
+        return f"{self.dataset.name} {self.model.name}{task} {self.optimizer} seed {self.seed}"
 
     @property
     def folder(self) -> Path:
@@ -190,6 +195,7 @@ def resolve(composed: DictConfig) -> RunConfig:
     dataset = _open_group(DatasetConfig, plain, "dataset")
     model = _open_group(ModelConfig, plain, "model")
     _check_fit(dataset, model)
+    task = settle_task(plain)
     methods = dict(plain["optimizer"])
     optimizer = methods.pop("name")
     if plain.get("lr") is None:
@@ -198,6 +204,7 @@ def resolve(composed: DictConfig) -> RunConfig:
         **plain,
         "dataset": dataset,
         "model": model,
+        "task": task,
         "methods": {name: methods[name] for name in AVERAGERS if name in methods},
         "optimizer": optimizer,
         "base_optimizer": typed(BaseOptimizerConfig, plain["base_optimizer"], "base_optimizer"),
@@ -239,11 +246,8 @@ def _check_fit(dataset: DatasetConfig, model: ModelConfig) -> None:
             f"is of kind {dataset.kind.replace('_', ' ')}; models that fit it: "
             f"{', '.join(fitting) or 'none in this version'}"
         )
-    if dataset.kind not in TASKS or model.name not in MODELS:
-        raise ConfigError(
-            f"dataset={dataset.name} with model={model.name}: this version has no training for "
-            f"{dataset.kind.replace('_', ' ')} yet, only for {', '.join(TASKS)}"
-        )
+    if model.name not in MODELS:
+        raise ConfigError(unknown(f"model.name={model.name}", model.name, MODELS))
 
 
 def tuned_elsewhere(config: RunConfig) -> str:
@@ -304,6 +308,8 @@ def _check_values(config: RunConfig) -> None:
         )
     if config.model.kind == "knowledge_graph":
         check_link_prediction(config.model.options)
+        if config.task.name == "query_answering":
+            check_query_answering(config.task.options)
     else:
         check_images(config.resolved)
 

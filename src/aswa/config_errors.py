@@ -12,7 +12,9 @@ import yaml
 from aswa.config_checks import nearest
 from aswa.config_files import conf_dir
 
-GROUPS = ("dataset", "model", "optimizer", "base_optimizer", "schedule", "tracker", "experiment")
+GROUPS = (
+    "dataset", "model", "task", "optimizer", "base_optimizer", "schedule", "tracker", "experiment",
+)  # fmt: skip
 
 
 def explain(error: Exception) -> str:

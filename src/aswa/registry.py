@@ -34,9 +34,11 @@ MODELS: dict[str, Entry] = {
     "wide_resnet28x10": Entry("aswa.models.image.wide_resnet:WideResNet", "images"),
 }
 
-TASKS: dict[str, str] = {
-    "knowledge_graph": "aswa.tasks.link_prediction:LinkPrediction",
-    "images": "aswa.tasks.image_classification:ImageClassification",
+# The first of a kind is what its datasets are for unless `task=` names another.
+TASKS: dict[str, Entry] = {
+    "link_prediction": Entry("aswa.tasks.link_prediction:LinkPrediction", "knowledge_graph"),
+    "query_answering": Entry("aswa.tasks.query_answering:QueryAnswering", "knowledge_graph"),
+    "image_classification": Entry("aswa.tasks.image_classification:ImageClassification", "images"),
 }
 
 AVERAGERS: dict[str, str] = {
@@ -53,6 +55,11 @@ AVERAGERS: dict[str, str] = {
     "aswa_ties": "aswa.averaging.aswa_released:ReleasedASWA",
     "polynomial_decay": "aswa.averaging.polynomial_decay:PolynomialDecay",
 }
+
+
+def usual_task(kind: str) -> str:
+    """The name of the task that datasets of this kind are for."""
+    return next(name for name, entry in TASKS.items() if entry.kind == kind)
 
 
 def load(path: str) -> Any:

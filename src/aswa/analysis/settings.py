@@ -26,7 +26,6 @@ NEUTRAL = {
     "run_id", "resume", "progress", "path", "memory_budget", "save_weights",
     "folder", "tuned_lr",
 }  # fmt: skip
-NEUTRAL_ENDINGS = ("_dir", "_seed")
 NEUTRAL_BEGINNINGS = ("checkpoint",)
 
 T = TypeVar("T")
@@ -34,7 +33,7 @@ T = TypeVar("T")
 
 def is_neutral(key: str) -> bool:
     """True if a config key cannot change a result, or is the seed."""
-    return key in NEUTRAL or key.endswith(NEUTRAL_ENDINGS) or key.startswith(NEUTRAL_BEGINNINGS)
+    return key in NEUTRAL or key.endswith("_dir") or key.startswith(NEUTRAL_BEGINNINGS)
 
 
 def shared_setting(run: Run) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class Meanings:
 def _state(data_dir: str | None) -> str:
     """A hash of all that a meaning depends on besides the overrides."""
     found = hashlib.sha256()
-    code = [*CODE.glob("*.py"), *CODE.glob("data/*.py")]
+    code = [*CODE.glob("*.py"), *CODE.glob("data/**/*.py")]
     for path in sorted([*conf_dir().rglob("*.yaml"), *code]):
         found.update(path.name.encode())
         found.update(path.read_bytes())

@@ -60,11 +60,11 @@ class LinkPrediction:
     def losses(
         self, model: nn.Module, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
-        return self._objective.losses(_bilinear(model), self._config.batch_size, generator, start)
+        return self._objective.losses(bilinear(model), self._config.batch_size, generator, start)
 
     def score(self, model: nn.Module) -> float:
         model.eval()
-        return mean_reciprocal_rank(self._valid.ranks(_bilinear(model).score_blocks))
+        return mean_reciprocal_rank(self._valid.ranks(bilinear(model).score_blocks))
 
     def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
         """`mrr`, `hits@k`, each also `_head` and `_tail`; on train the loss without dropout."""
@@ -72,7 +72,7 @@ class LinkPrediction:
         if split == "train":
             return {"loss": self._train_loss(model)}
         ranking = self._valid if split == "valid" else self._test
-        ranks = ranking.ranks(_bilinear(model).score_blocks)
+        ranks = ranking.ranks(bilinear(model).score_blocks)
         tail, head = ranks.chunk(2)  # triples, then their reciprocals
         return {**rank_metrics(ranks), **rank_metrics(head, "_head"), **rank_metrics(tail, "_tail")}
 
@@ -122,7 +122,7 @@ class LinkPrediction:
         return self.device.type == "cpu" and sampling and lazy and 5 * rows < self.n_entities
 
 
-def _bilinear(model: nn.Module) -> BilinearModel:
+def bilinear(model: nn.Module) -> BilinearModel:
     assert isinstance(model, BilinearModel)
     return model
 

@@ -119,7 +119,7 @@ def _compute(
     checkpoint = distributed.share(folder.status().get("checkpoint") if first else None)
     if first:
         folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)
-    task: Task = load(TASKS[config.dataset.kind])(config, device)
+    task: Task = load(TASKS[config.task.name].path)(config, device)
     trajectory, earlier = _resume(config, task, folder, checkpoint, report)
 
     def total() -> float:
