@@ -114,12 +114,13 @@ class Answerer:
     def _project(self, truth: Tensor, r: Tensor) -> Tensor:
         if self.k == self.n_entities:
             return self._project_exactly(truth, r)
-        best = truth.topk(self.k, 1)
+        best = self._best(truth)
         found = torch.empty_like(truth)
         rows = max(1, self._block // (self.k * 64))  # queries whose blocks are not too narrow
         for first in range(0, len(r), rows):
             part = slice(first, first + rows)
-            weight, x = best.values[part], best.indices[part]
+            x = best[part]
+            weight = truth[part].gather(1, x)
             composed = self._model.queries(x.flatten(), r[part].repeat_interleave(self.k))
             width = max(1, self._block // len(composed))
             for begin in range(0, self.n_entities, width):
@@ -128,6 +129,21 @@ class Answerer:
                 some = self._logic.some(weight, self._logic.prepare(scores))
                 found[part, begin : begin + width] = some
         return found
+
+    def _best(self, truth: Tensor) -> Tensor:
+        """The k entities of greatest truth, int64 [B, k]; of equals the first.
+
+        Equals are frequent: after a minimum or a clamp many entities have one and the same truth.
+        """
+        values, best = truth.topk(self.k, 1)
+        last = values[:, -1:]
+        tied = ((truth >= last).sum(1) > self.k).nonzero().squeeze(1)
+        if len(tied):
+            above, equal = truth[tied] > last[tied], truth[tied] == last[tied]
+            wanted = self.k - above.sum(1, keepdim=True)
+            chosen = above | (equal & (equal.cumsum(1) <= wanted))
+            best[tied] = chosen.nonzero()[:, 1].view(len(tied), self.k)
+        return best
 
     def _project_exactly(self, truth: Tensor, r: Tensor) -> Tensor:
         """Over every x. Queries with one relation share the scores of all (x, r, t)."""
