@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reproduce-images ablation test lint notebooks bench bench-large \
-	bench-images bench-sweeps peers search-lr clean
+.PHONY: help setup reproduce reproduce-images reproduce-queries ablation test lint notebooks bench bench-large \
+	bench-images bench-sweeps bench-queries peers search-lr clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -28,6 +28,10 @@ reproduce: setup  ## the paper's link-prediction comparison: tables, tests, figu
 reproduce-images: setup  ## the image half in small, on a CPU: 15 minutes, CIFAR-10 in $ASWA_DATA_DIR
 	$(BIN)/aswa-train experiment=images_cpu results_dir=$(RESULTS)/images_cpu
 	$(BIN)/aswa-analyze $(RESULTS)/images_cpu
+
+reproduce-queries: setup  ## multi-hop queries on UMLS and KINSHIP: docs/queries.md; about 5 minutes
+	$(BIN)/aswa-train experiment=query_answering_cpu results_dir=$(RESULTS)/query_answering_cpu
+	$(BIN)/aswa-analyze $(RESULTS)/query_answering_cpu --plan query_answering
 
 ablation: setup  ## what in ASWA matters: the experiment of docs/ablation.md
 	$(BIN)/aswa-train experiment=ablation results_dir=$(RESULTS)/ablation
@@ -55,6 +59,10 @@ bench-large: setup peers  ## the same on WN18RR and FB15k-237, and how cost grow
 	$(BIN)/python benchmarks/large_ranking.py
 	$(BIN)/python benchmarks/large_training.py
 	$(BIN)/python benchmarks/scaling.py
+
+bench-queries: setup peers  ## multi-hop queries beside dicee, and on FB15k-237 (half an hour; aswa-fetch first)
+	$(BIN)/python benchmarks/query_answering.py
+	$(BIN)/python benchmarks/query_scaling.py
 
 bench-sweeps: setup  ## a sweep killed 200 times, and what sweeps cost besides their runs (half an hour)
 	$(BIN)/python benchmarks/sweep_overhead.py

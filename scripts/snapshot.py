@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SPEED = ROOT / "benchmarks" / "results" / "link_prediction_speed.md"
 
 
-FIGURES = ("learning_curves", "paired_differences", "decisions", "critical_difference")
+FIGURES = ("paired_differences", "critical_difference")
+CURVES = ("learning_curves", "decisions")  # of a metric that is scored every epoch
 
 
 class Snapshot(NamedTuple):
@@ -38,6 +39,8 @@ class Snapshot(NamedTuple):
     page: str
     metrics: tuple[str, ...] = ("mrr",)
     plan: str = "default"
+    curves: tuple[str, ...] = ("mrr",)
+    tables: tuple[str, ...] = ()
 
 
 SNAPSHOTS = {
@@ -48,10 +51,27 @@ SNAPSHOTS = {
         "docs/large_graphs.md",
     ),
     "ablation": Snapshot(
-        "results/ablation", "make ablation", "docs/ablation.md", ("mrr", "accuracy"), "ablation"
+        "results/ablation",
+        "make ablation",
+        "docs/ablation.md",
+        metrics=("mrr", "accuracy"),
+        plan="ablation",
+        curves=("mrr", "accuracy"),
     ),
     "images": Snapshot(
-        "results/images_cpu", "make reproduce-images", "docs/images.md", metrics=("accuracy",)
+        "results/images_cpu",
+        "make reproduce-images",
+        "docs/images.md",
+        metrics=("accuracy",),
+        curves=("accuracy",),
+    ),
+    "queries": Snapshot(
+        "results/query_answering_cpu",
+        "make reproduce-queries; aswa-train experiment=query_answering_large_cpu",
+        "docs/queries.md",
+        metrics=("mrr_epfo", "mrr_negation"),
+        plan="query_answering",
+        tables=("test_mrr_by_structure",),
     ),
 }
 
@@ -64,6 +84,9 @@ def copy_analysis(name: str, results: Path) -> None:
     for metric in SNAPSHOTS[name].metrics:
         files.append(f"tables/test_{metric}.md")
         files += [f"figures/{stem}_{metric}.png" for stem in FIGURES]
+    for metric in SNAPSHOTS[name].curves:
+        files += [f"figures/{stem}_{metric}.png" for stem in CURVES]
+    files += [f"tables/{stem}.md" for stem in SNAPSHOTS[name].tables]
     for file in files:
         source = results / "analysis" / file
         if not source.is_file():
@@ -109,8 +132,11 @@ def result_block(name: str, results: Path) -> str:
             parts.append(" ".join(study.answer()))
         else:
             parts.append("\n".join(f"- {sentence}" for sentence in everything_said(study, metric)))
-        parts.append(f"![learning curves]({folder}/learning_curves_{metric}.png)")
+        if metric in chosen.curves:
+            parts.append(f"![learning curves]({folder}/learning_curves_{metric}.png)")
         parts.append(f"![paired differences]({folder}/paired_differences_{metric}.png)")
+    for stem in chosen.tables:
+        parts.append((ROOT / "results" / name / f"{stem}.md").read_text().strip())
     parts.append(made_with([read_result(path) for path in result_paths(results)]))
     return "\n\n".join(parts)
 

@@ -19,7 +19,7 @@ from aswa.data.published import new_record, write_records
 from aswa.data.sources import EMBEDDED, SPLITS, find_folder, is_rebuilt
 from aswa.results.store import write_record
 from aswa.tasks.link_prediction import LinkPrediction
-from aswa.training.run import run_record
+from aswa.training.record import run_record
 from aswa.training.trajectory import Trajectory
 from written_graph import text, write, write_graph
 

@@ -19,12 +19,14 @@ from aswa.data.queries.generation import Sampler
 from aswa.data.sources import EMBEDDED
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.tasks.answering import Answerer
+from aswa.results.store import read_record
+from aswa.tasks.answering import Answerer, ask
 from aswa.tasks.fuzzy_logic import LOGICS
 from aswa.tasks.query_ranking import QueryRanking
 from aswa.tasks.ranking import FilteredRanking
 from aswa.training.run import execute
-from query_twin import TNORMS, truth
+from aswa.training.trajectory import Trajectory
+from query_twin import TNORMS, sets, truth
 from test_queries import ALL
 
 N_ENTITIES, N_RELATIONS = 5, 3
@@ -166,6 +168,23 @@ def test_what_the_last_candidate_cannot_reach_is_exact(umls: KnowledgeGraph) -> 
     assert not torch.allclose(beam, exact)
 
 
+def test_a_query_is_asked_by_names(umls: KnowledgeGraph) -> None:
+    """Of one that knows the graph; and a wrong name is answered with the nearest."""
+    n, m = len(umls.entities), len(umls.relations)
+    everything = torch.cat([umls.train, umls.valid, umls.test])
+    oracle = Oracle(everything, n, m, 18.0)
+    query = (("virus", ("causes",)), ("bacterium", ("causes",)))
+    caused = [sets(STRUCTURES["1p"], [umls.entities.index(x), umls.relations.index("causes")],
+                   everything.tolist(), n) for x in ("virus", "bacterium")]  # fmt: skip
+    expected = {umls.entities[i] for i in caused[0] & caused[1]}
+    found = ask(oracle, umls, "2i", query, top=len(expected) + 1)
+    assert expected and {name for name, p in found if p > 0.5} == expected
+    with pytest.raises(ValueError, match=r"no entity 'viros'; did you mean 'virus'\?"):
+        ask(oracle, umls, "1p", ("viros", ("causes",)))
+    with pytest.raises(ValueError, match="tnorm='prod': there are product"):
+        ask(oracle, umls, "1p", ("virus", ("causes",)), tnorm="prod")
+
+
 def test_of_equally_true_entities_the_first_are_kept() -> None:
     answerer = Answerer(random_model(6, 2), LOGICS["minimum"](), 3)
     truth = torch.tensor([[1.0, 0, 1, 2, 1, 1], [0, 0, 0, 0, 0, 0], [5, 4, 3, 2, 1, 0]])
@@ -242,6 +261,27 @@ def test_a_run_answers_queries_with_every_method(tmp_path: Path) -> None:
             assert rows[f"{metric}_epfo"] == pytest.approx(sum(others) / 9)
     alone = small_run(tmp_path, "task=query_answering", "task.queries=30", "optimizer=aswa")
     assert alone["rows"] == [row for row in record["rows"] if row["optimizer"] == "aswa"]
+
+
+def test_weights_that_a_run_kept_are_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are those of a run that trains; damaged weights count as none."""
+    asked = ("task=query_answering", "task.queries=30")
+    trained = small_run(tmp_path / "a", *asked)
+    kept = small_run(tmp_path / "b", "save_weights=true")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trajectory, "run_epoch", lambda _: pytest.fail("trained again"))
+        again = small_run(tmp_path / "b", *asked)
+    assert again["rows"] == trained["rows"] and again["run_id"] == trained["run_id"]
+    assert again["weights_of"] == kept["run_id"] and again["decisions"] == trained["decisions"]
+    paths = tmp_path.glob(f"*/runs/*/*/{again['run_id']}/history.json")
+    histories = [read_record(path) for path in paths]
+    assert len(histories) == 2 and histories[0] == histories[1]
+    for path in tmp_path.glob("b/runs/*/*/*/weights/swa.pt"):
+        path.write_bytes(path.read_bytes()[:500])
+    other = small_run(tmp_path / "b", *asked, "task.tnorm=minimum")
+    assert "weights_of" not in other and len(other["rows"]) == len(again["rows"])
 
 
 def test_the_usual_task_is_the_same_run_named_or_not() -> None:

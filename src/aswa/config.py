@@ -6,7 +6,6 @@ Imports no torch, so that a wrong word is answered at once.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import types
 import typing
@@ -23,26 +22,10 @@ from aswa.config_checks import Misfit, check_group, convert, typed, unknown
 from aswa.config_dataset import settle_files
 from aswa.config_files import conf_dir
 from aswa.config_graphs import check_link_prediction
+from aswa.config_identity import run_id
 from aswa.config_images import check_images, settle_images
 from aswa.config_task import TaskConfig, check_query_answering, settle_task
 from aswa.registry import AVERAGERS, MODELS
-from aswa.results.store import canonical_json
-
-# What says where and how a run is computed, not what: no part of run_id.
-WHERE_AND_HOW = (
-    "device",
-    "threads",
-    "memory_budget",
-    "data_dir",
-    "results_dir",
-    "checkpoint_seconds",
-    "save_weights",
-    "tracker",
-)
-
-
-# Of a dataset, what makes results differ: not counts, folders, tables of rates.
-OF_THE_DATA = ("name", "sha256", "valid_ratio", "train_size", "test_size", "augment_validation")
 
 
 @dataclass(frozen=True)
@@ -126,12 +109,7 @@ class RunConfig:
     @property
     def run_id(self) -> str:
         """Twelve hex digits of sha256 over all that can change a result."""
-        relevant = {key: value for key, value in self.resolved.items() if key not in WHERE_AND_HOW}
-        dataset = {"sha256": None, **self.resolved["dataset"]}
-        relevant["dataset"] = {key: dataset[key] for key in OF_THE_DATA if key in dataset}
-        if "task" in relevant:
-            relevant["task"] = {k: v for k, v in relevant["task"].items() if k != "folder"}
-        return hashlib.sha256(canonical_json(_one_way(relevant)).encode()).hexdigest()[:12]
+        return run_id(self.resolved)
 
     @property
     def rebuilt_split(self) -> bool:
@@ -218,15 +196,6 @@ def resolve(composed: DictConfig) -> RunConfig:
     config = typed(RunConfig, fields, "")
     _check_values(config)
     return config
-
-
-def _one_way(value: Any) -> Any:
-    """Equal numbers written one way, 1 for 1.0, so that one experiment has one run_id."""
-    if isinstance(value, dict):
-        return {key: _one_way(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_one_way(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _open_group(cls: type[Any], plain: dict[str, Any], group: str) -> Any:

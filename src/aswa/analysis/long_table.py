@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from aswa.analysis.naming import of_queries
 from aswa.analysis.runs import Run
 from aswa.analysis.settings import Choice
 
@@ -96,6 +97,9 @@ def choose_cells(
     for run, method in choice.kept:
         kept[run, place[method]] = True
     chosen = kept[rows["run"], rows["optimizer"].cat.codes]
+    asks = rows["metric"].cat.categories.map(of_queries).to_numpy(dtype=bool)
+    answers = np.isin(np.arange(len(runs)), list(choice.answering))
+    chosen &= ~asks[rows["metric"].cat.codes] | answers[rows["run"]]
     frame = _plain(rows[chosen].sort_values([*CELL, "run_id", "run", "value"], kind="stable"))
     notices = _determinism_failures(frame, runs)
     frame = frame.drop_duplicates(CELL, keep="first")

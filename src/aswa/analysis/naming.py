@@ -27,6 +27,14 @@ METRICS = {
     "loss": "Loss",
 }
 
+# What a metric of a part is of; any other part is a query structure, `mrr_2p`.
+PARTS = {
+    "head": "heads",
+    "tail": "tails",
+    "epfo": "EPFO queries",
+    "negation": "queries with negation",
+}
+
 
 def method_label(name: str) -> str:
     """`early_stopping` → `Early stopping`; an unknown name is its own label."""
@@ -46,8 +54,17 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 
 
 def metric_label(name: str) -> str:
-    """`mrr` → `MRR`; an unknown name is its own label."""
-    return METRICS.get(name, name)
+    """`mrr` → `MRR`, `mrr_2p` → `MRR of 2p queries`; an unknown name is its own label."""
+    whole, _, part = name.partition("_")
+    if whole not in METRICS or not part:
+        return METRICS.get(name, name)
+    return f"{METRICS[whole]} of {PARTS.get(part, f'{part} queries')}"
+
+
+def of_queries(metric: str) -> bool:
+    """Whether a metric is about logical queries: `mrr_2p`, `hits@1_epfo`; not `mrr_head`."""
+    whole, _, part = metric.partition("_")
+    return whole in METRICS and bool(part) and part not in ("head", "tail")
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -37,8 +37,11 @@ def is_neutral(key: str) -> bool:
 
 
 def shared_setting(run: Run) -> dict[str, Any]:
-    """The part of a run's config that all its methods share, flat: dotted key → value."""
-    config = {key: value for key, value in run.config.items() if key != "optimizer"}
+    """The part of a run's config that all its methods share, flat: dotted key → value.
+
+    Not the task: answering queries at the end leaves all else as it is.
+    """
+    config = {key: v for key, v in run.config.items() if key not in ("optimizer", "task")}
     own = _schedule_of_methods(run)
     return {key: v for key, v in flatten(config).items() if _counts(key) and key not in own}
 
@@ -72,6 +75,13 @@ def method_setting(run: Run, method: str) -> dict[str, Any]:
     flat = {key: value for key, value in flatten(own).items() if _counts(key)}
     options = {f"optimizer.{method}.{key}": value for key, value in flat.items()}
     return options | _schedule_of_methods(run)
+
+
+def task_setting(run: Run) -> dict[str, Any]:
+    """How a run answered queries, flat; empty where it did not."""
+    task = run.config.get("task")
+    flat = flatten(task) if isinstance(task, dict) else {}
+    return {f"task.{key}": value for key, value in flat.items() if _counts(key)}
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -113,9 +123,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the analysis uses: pairs of a run and one of its methods; and what it does not."""
+    """What the analysis uses: pairs of a run and one of its methods; and what it does not.
+
+    Of `answering` alone the metrics of queries are used.
+    """
 
     kept: frozenset[tuple[int, str]]  # (index into runs, method)
+    answering: frozenset[int]
     left_out: tuple[LeftOut, ...]
 
 
@@ -126,15 +140,24 @@ def choose_settings(runs: list[Run]) -> Choice:
     as text. Never pools two settings.
     """
     kept: set[tuple[int, str]] = set()
+    answering: set[int] = set()
     left_out: list[LeftOut] = []
     shared = _remembered(runs, lambda run, _: shared_setting(run))
     own = _remembered(runs, method_setting)
+    task = _remembered(runs, lambda run, _: task_setting(run))
     by_cell = _group(range(len(runs)), lambda i: (runs[i].dataset, runs[i].model))
     for (dataset, model), cell in sorted(by_cell.items()):
         best, others = _split(cell, partial(shared, method=""), runs, None)
         for indices, differs in others:
             ids = tuple(sorted({runs[i].run_id for i in indices}))
             left_out.append(LeftOut(dataset, model, None, ids, differs))
+        asked = [i for i in best if task_setting(runs[i])]
+        if asked:
+            used, unused = _split(asked, partial(task, method=""), runs, None)
+            answering.update(used)
+            for indices, differs in unused:
+                ids = tuple(sorted({runs[i].run_id for i in indices}))
+                left_out.append(LeftOut(dataset, model, "queries", ids, differs))
         for method in sorted({m for i in best for m in runs[i].methods}):
             having = [i for i in best if method in runs[i].methods]
             used, unused = _split(having, partial(own, method=method), runs, method)
@@ -142,7 +165,7 @@ def choose_settings(runs: list[Run]) -> Choice:
             for indices, differs in unused:
                 ids = tuple(sorted({runs[i].run_id for i in indices}))
                 left_out.append(LeftOut(dataset, model, method, ids, differs))
-    return Choice(frozenset(kept), tuple(left_out))
+    return Choice(frozenset(kept), frozenset(answering), tuple(left_out))
 
 
 def _remembered(

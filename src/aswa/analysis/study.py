@@ -26,6 +26,7 @@ from aswa.analysis.long_table import (
 )
 from aswa.analysis.plan import Plan
 from aswa.analysis.published import beside_ours, published_folder
+from aswa.analysis.query_tables import structures_table
 from aswa.analysis.rank_figures import critical_differences, decision_timelines
 from aswa.analysis.runs import History, Problem, Run, read_history, read_runs
 from aswa.analysis.settings import Choice, choose_settings, select_where
@@ -58,6 +59,7 @@ class Study:
     records: tuple[SignificanceRecord, ...]
     evidence: Evidence
     metric_tables: dict[str, TextTable]  # by metric
+    structures: TextTable | None  # of logical queries
     tests: TextTable  # scope all
     tests_by_dataset: TextTable
     decisions: TextTable | None
@@ -82,7 +84,8 @@ class Study:
 
     def tables(self) -> list[TextTable]:
         """All tables that get files of their own."""
-        optional = [table for table in (self.decisions, self.method_costs) if table]
+        maybe = (self.structures, self.decisions, self.method_costs)
+        optional = [table for table in maybe if table]
         tests = [self.tests, self.tests_by_dataset, *self.intervals]
         return [*self.metric_tables.values(), *optional, self.cost_table, *tests]
 
@@ -138,6 +141,7 @@ def analyse(
         records=tuple(records),
         evidence=evidence,
         metric_tables={m: table for m, table in metric_tables.items() if table},
+        structures=structures_table(cells.table, used),
         tests=significance_table(
             significance[significance["scope"] == "all"],
             "significance",

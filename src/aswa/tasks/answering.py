@@ -13,19 +13,64 @@ x that is left out is better than the worst one kept, whatever is truer than tha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from aswa.data.queries.algebra import Anchor, Expression, Intersection, Negation, Projection
+from aswa.data.knowledge_graph import KnowledgeGraph
+from aswa.data.queries.algebra import (
+    Anchor,
+    Expression,
+    Intersection,
+    Negation,
+    Projection,
+    structure,
+)
+from aswa.data.queries.nested import read_query
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.tasks.fuzzy_logic import FuzzyLogic
+from aswa.tasks.fuzzy_logic import LOGICS, FuzzyLogic
 
 # Constants, so that no result depends on the memory at hand: products of another shape may round
 # differently.
 AT_A_TIME = 2**22  # truth values of a matrix [queries, entities]: 16 MiB, or 32 in fp64
 BLOCK = 2**18  # scores made by one matrix product on a CPU, which then are still in cache
 BLOCK_CUDA = 2**25
+
+
+def ask(
+    model: BilinearModel,
+    graph: KnowledgeGraph,
+    name: str,
+    query: Any,
+    *,
+    tnorm: str = "product",
+    k: int = 256,
+    top: int = 10,
+) -> list[tuple[str, float]]:
+    """The most likely answers of one query by names, each with its probability.
+
+        ask(model, graph, "2i", (("virus", ("causes",)), ("bacterium", ("causes",))))
+
+    Args:
+        model: of the entities and relations of `graph`; in eval mode.
+        graph: with reciprocals, whose relations are called r⁻¹.
+        name, query: see `aswa.data.queries.nested.read_query`.
+        tnorm: product, minimum or lukasiewicz.
+        k: see `Answerer`.
+
+    Raises:
+        UnknownStructure, MalformedQuery: what is wrong with the query.
+        ValueError: no such t-norm.
+    """
+    if tnorm not in LOGICS:
+        raise ValueError(f"tnorm={tnorm!r}: there are {', '.join(LOGICS)}")
+    ids = [{each: i for i, each in enumerate(names)} for names in (graph.entities, graph.relations)]
+    row = torch.tensor([read_query(name, query, *ids)], device=model.entity.device)
+    answerer = Answerer(model, LOGICS[tnorm](), k)
+    best = answerer.probabilities(structure(name), row)[0].topk(min(top, len(graph.entities)))
+    found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [(graph.entities[i], probability) for i, probability in found]
 
 
 class Answerer:

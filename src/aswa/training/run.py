@@ -18,16 +18,16 @@ from aswa import distributed
 from aswa.config import ConfigError, RunConfig
 from aswa.registry import TASKS, load
 from aswa.results.folder import RunFolder
-from aswa.results.provenance import git_state, versions
+from aswa.results.provenance import versions
 from aswa.results.store import SCHEMA, CorruptRecord, write_bytes
 from aswa.results.tracker import Tracker, build_tracker
 from aswa.tasks.task import Task
 from aswa.training.checkpoint import load_checkpoint, remove_checkpoints
+from aswa.training.record import run_record
+from aswa.training.reuse import evaluate_again
 from aswa.training.saving import Pauses, Saver
 from aswa.training.stopping import Preempted, Stopping
 from aswa.training.trajectory import Trajectory
-
-COLLAPSED = 1.1  # a run whose best validation score is below this multiple of guessing
 
 Report = Callable[[str], None]
 OnEpoch = Callable[[Trajectory], None]
@@ -120,6 +120,13 @@ def _compute(
     if first:
         folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)
     task: Task = load(TASKS[config.task.name].path)(config, device)
+    alone = distributed.world_size() == 1
+    if checkpoint is None and alone:
+        stopping.at_once = lambda: True  # nothing is lost but the evaluation
+        again = evaluate_again(config, task)
+        stopping.at_once = lambda: False
+        if again is not None:
+            return _write_again(config, folder, *again, tracker=tracker)
     trajectory, earlier = _resume(config, task, folder, checkpoint, report)
 
     def total() -> float:
@@ -128,7 +135,6 @@ def _compute(
     saver = Saver(config, trajectory, folder, total)
     pauses = Pauses(stopping, saver, device)
     trajectory.pause = pauses.within_epoch
-    alone = distributed.world_size() == 1
     stopping.at_once = lambda: alone and trajectory.scoring
     tracker.start(config)
     try:
@@ -147,6 +153,21 @@ def _compute(
     record["seconds"]["total"] = total()
     if first:
         _write(config, folder, record, task, trajectory)
+    tracker.finish(_summary(record))
+    return record
+
+
+def _write_again(
+    config: RunConfig,
+    folder: RunFolder,
+    record: dict[str, Any],
+    history: dict[str, Any],
+    tracker: Tracker,
+) -> dict[str, Any]:
+    """A run whose weights are another one's."""
+    tracker.start(config)
+    folder.write_result(record, history)
+    folder.write_status(record["status"], epochs=config.epochs, seconds=record["seconds"]["total"])
     tracker.finish(_summary(record))
     return record
 
@@ -233,50 +254,6 @@ def _resume(
     within = ", in the middle of the next" if trajectory.begun.batches else ""
     report(f"going on after epoch {trajectory.epoch} of {trajectory.config.epochs}{within}")
     return trajectory, float(state["total"])
-
-
-def run_record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[str, Any]:
-    """Evaluate what every method kept, on the test split for the only time, and write it down."""
-    rows: list[dict[str, Any]] = []
-    with trajectory.watch.measure("evaluate"):
-        for name in trajectory.averagers:
-            weights, epoch = trajectory.weights(name), trajectory.last_change[name]
-            for split in ("train", "valid", "test"):
-                for metric, value in task.metrics(weights, split).items():
-                    row = {"optimizer": name, "split": split, "metric": metric, "value": value}
-                    rows.append({**row, "epoch": epoch})
-    selection = ("valid", task.selection_metric)
-    valid = [row["value"] for row in rows if (row["split"], row["metric"]) == selection]
-    seen = [v for scores in trajectory.history["valid"].values() for v in scores if v is not None]
-    collapsed = max(valid + seen) < COLLAPSED * task.chance
-    if collapsed:
-        rows = [{**row, "collapsed": True} for row in rows]
-    if config.rebuilt_split:
-        rows = [{**row, "dataset_split": "rebuilt"} for row in rows]
-    if config.reduced:
-        rows = [{**row, "reduced": config.reduced} for row in rows]
-    return {
-        "schema": SCHEMA,
-        "run_id": config.run_id,
-        "status": "collapsed" if collapsed else "done",
-        "dataset": config.dataset.name,
-        "model": config.model.name,
-        "seed": config.seed,
-        "config": config.resolved,
-        "versions": versions(),
-        "git": git_state(),
-        "device": _device_name(task.device),
-        "processes": distributed.world_size(),
-        "rows": rows,
-        "decisions": trajectory.decisions,
-        "members": {name: a.n_averaged for name, a in trajectory.averagers.items()},
-        "seconds": dict(trajectory.watch.seconds),
-        "method_seconds": dict(trajectory.method_watch.seconds),
-    }
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def _save_weights(folder: Path, trajectory: Trajectory) -> None:
