@@ -34,4 +34,8 @@ def test_notebook_and_script_are_a_pair(script: Path) -> None:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.stem for path in SCRIPTS] == ["aswa_in_your_own_loop", "inspect_results"]
+    assert [path.stem for path in SCRIPTS] == [
+        "aswa_in_your_own_loop",
+        "inspect_results",
+        "multi_hop_queries",
+    ]

@@ -14,8 +14,9 @@ from torch import Tensor
 from aswa.config import ConfigError, load
 from aswa.config_checks import Misfit
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
-from aswa.data.queries.algebra import STRUCTURES, columns
+from aswa.data.queries.algebra import STRUCTURES, columns, e, p
 from aswa.data.queries.generation import Sampler
+from aswa.data.queries.nested import nested_form
 from aswa.data.sources import EMBEDDED
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
@@ -284,6 +285,21 @@ def test_weights_that_a_run_kept_are_not_trained_again(
     assert "weights_of" not in other and len(other["rows"]) == len(again["rows"])
 
 
+def test_a_fifteenth_structure_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umls: KnowledgeGraph
+) -> None:
+    """It is drawn, written, read, answered and in the results."""
+    monkeypatch.setitem(STRUCTURES, "ppu", p(p(e)) | p(e))
+    config = load([*SMALL, "task=query_answering"])
+    assert config.task.options["structures"][-1] == "ppu"
+    assert nested_form(STRUCTURES["ppu"]) == (("e", ("r", "r")), ("e", ("r",)), ("u",))
+    record = small_run(
+        tmp_path, "task=query_answering", "task.queries=20", "task.structures=[ppu,1p]"
+    )
+    names = {row["metric"] for row in record["rows"] if row["metric"].startswith("mrr_")}
+    assert names == {"mrr_head", "mrr_tail", "mrr_1p", "mrr_ppu", "mrr_epfo"}
+
+
 def test_the_usual_task_is_the_same_run_named_or_not() -> None:
     plain, named = load(SMALL), load([*SMALL, "task=link_prediction"])
     assert plain.run_id == named.run_id and plain.resolved == named.resolved
@@ -300,6 +316,7 @@ def test_the_usual_task_is_the_same_run_named_or_not() -> None:
         (["task=query_answering", "task.structures=[2p,9p]"], "'9p' is no query structure"),
         (["task=query_answering", "task.structures=[2p,2p]"], "2p is there twice"),
         (["task=query_answering", "task.structures=[]"], "must be a list of names"),
+        (["task=query_answering", "task.structures=2p"], "must be a list of names"),
         (["task=query_answering", "task.queries=0"], r"task\.queries=0: must be a whole number"),
         (["task=query_answering", "+task.beam=3"], r"task\.beam: no such name"),
         (["task=query_answering", "task.folder=nowhere"], "task.folder=nowhere: no query files"),

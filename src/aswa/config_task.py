@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aswa.config_checks import ConfigError, Misfit, check_group, unknown
-from aswa.data.queries.algebra import UnknownStructure, structure
+from aswa.data.queries.algebra import STRUCTURES, UnknownStructure, structure
 from aswa.registry import TASKS, usual_task
 
 OF_DRAWING = ("queries", "query_seed", "max_answers")
@@ -55,13 +55,16 @@ def settle_task(plain: dict[str, Any]) -> TaskConfig:
 def _settle_queries(task: dict[str, Any]) -> None:
     """Complete a member of conf/task in place: what is read is known by its bytes, not its place.
 
-    With a folder of query files their checksum is added, and the options of drawing, which then
-    change nothing, are left out.
+    Structures that are not named are all there are, and are named then. With a folder of query
+    files their checksum is added, and the options of drawing, which then change nothing, are left
+    out.
 
     Raises:
         ConfigError: there is no query file in the folder.
     """
-    folder = task.get("folder")
+    if task["structures"] is None:
+        task["structures"] = list(STRUCTURES)
+    folder = task["folder"]
     if folder is None:
         return
     files = sorted(Path(str(folder)).glob("*.pkl"))
@@ -102,7 +105,7 @@ def check_query_answering(options: dict[str, Any]) -> None:
     if tnorm not in TNORMS:
         raise ConfigError(unknown(f"task.tnorm={tnorm}", tnorm, TNORMS))
     names = options["structures"]
-    if not names or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"task.structures={names}: must be a list of names, such as [1p,2p,2i]")
     try:
         for name in names:
