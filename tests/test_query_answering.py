@@ -25,6 +25,7 @@ from aswa.tasks.answering import Answerer, ask
 from aswa.tasks.fuzzy_logic import LOGICS
 from aswa.tasks.query_ranking import QueryRanking
 from aswa.tasks.ranking import FilteredRanking
+from aswa.training import reuse
 from aswa.training.run import execute
 from aswa.training.trajectory import Trajectory
 from query_twin import TNORMS, sets, truth
@@ -118,6 +119,21 @@ def test_an_oracle_has_every_answer_first(umls: KnowledgeGraph, name: str, tnorm
     forgetful = Oracle(torch.cat([umls.train, umls.valid]), n, m, 18.0)
     fewer = QueryRanking(queries, n, CPU, BUDGET).metrics(Answerer(forgetful, LOGICS[tnorm](), n))
     assert fewer["mrr"] < 0.9
+
+
+def test_a_query_counts_once_however_many_answers_it_has(umls: KnowledgeGraph) -> None:
+    """Means over the hard answers of each query, then over the queries."""
+    n, m = len(umls.entities), len(umls.relations)
+    queries = Sampler(umls, "test").draw("2p", 20)
+    ranking = QueryRanking(queries, n, CPU, BUDGET)
+    answerer = Answerer(random_model(n, m), LOGICS["product"](), n)
+    of_query = ranking.ranks(answerer).split(queries.hard.counts().tolist())
+    assert len({len(ranks) for ranks in of_query}) > 2
+    metrics = ranking.metrics(answerer)
+    means = [float((1 / ranks).mean()) for ranks in of_query]
+    assert metrics["mrr"] == pytest.approx(sum(means) / 20)
+    hits = [float((ranks <= 10).double().mean()) for ranks in of_query]
+    assert metrics["hits@10"] == pytest.approx(sum(hits) / 20)
 
 
 @pytest.mark.parametrize("tnorm", LOGICS)
@@ -279,6 +295,10 @@ def test_weights_that_a_run_kept_are_not_trained_again(
     paths = tmp_path.glob(f"*/runs/*/*/{again['run_id']}/history.json")
     histories = [read_record(path) for path in paths]
     assert len(histories) == 2 and histories[0] == histories[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(reuse, "versions", lambda: {"torch": "another"})
+        other = small_run(tmp_path / "b", *asked, "task.tnorm=lukasiewicz")
+        assert "weights_of" not in other
     for path in tmp_path.glob("b/runs/*/*/*/weights/swa.pt"):
         path.write_bytes(path.read_bytes()[:500])
     other = small_run(tmp_path / "b", *asked, "task.tnorm=minimum")
