@@ -141,11 +141,14 @@ def _die_with_parent() -> None:
 
 
 def _headline(record: dict[str, Any]) -> str:
-    """Test value of the first metric of each method."""
+    """Test values of each method: of the first metric, and of queries where they were answered."""
     test = [row for row in record["rows"] if row["split"] == "test"]
-    metric = test[0]["metric"]
-    values = [f"{r['optimizer']} {r['value']:.3f}" for r in test if r["metric"] == metric]
-    return f"test {metric} {', '.join(values)}"
+    parts = []
+    for metric in (test[0]["metric"], "mrr_epfo"):
+        values = [f"{r['optimizer']} {r['value']:.3f}" for r in test if r["metric"] == metric]
+        if values:
+            parts.append(f"test {metric} {', '.join(values)}")
+    return "; ".join(parts)
 
 
 if __name__ == "__main__":
