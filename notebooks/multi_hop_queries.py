@@ -115,7 +115,7 @@ for method, label, marker in zip(methods, labels, "osd^x", strict=True):
     axes.plot(mrr.index, mrr[method], marker, label=label, alpha=0.8)
 axes.set(xlabel="query structure", ylabel="MRR of hard answers", ylim=(0, 1))
 axes.grid(axis="y", alpha=0.3)
-axes.legend(ncol=5, loc="upper right", frameon=False)
+axes.legend(ncol=5, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
 figure.tight_layout()
 plt.show()
 
