@@ -176,6 +176,12 @@ def test_hard_queries_are_as_frequent_as_easy_ones_where_they_can_be(umls: Knowl
     assert describe([queries]).splitlines()[-1].split()[:2] == ["3i", "90"]
 
 
+def test_few_queries_are_like_many(umls: KnowledgeGraph) -> None:
+    """Those that are taken are no others for being taken first, by the ids of their anchors."""
+    means = [Sampler(umls, "test").draw("2i", n).rows[:, 0].double().mean() for n in (300, 3000)]
+    assert abs(float(means[0] - means[1])) < 6  # standard error 2
+
+
 def test_a_graph_with_nothing_held_out_has_no_queries(small_graph: KnowledgeGraph) -> None:
     whole = torch.cat([small_graph.train, small_graph.valid, small_graph.test])
     fields = {"entities": small_graph.entities, "relations": small_graph.relations}

@@ -19,7 +19,9 @@ import numpy as np
 import torch
 
 from aswa.data.knowledge_graph import KnowledgeGraph
+from aswa.data.queries.algebra import structure
 from aswa.data.queries.generation import Answers, Queries, Sampler
+from aswa.data.queries.nested import nested_form
 from aswa.data.sources import user_cache
 
 FORMAT = 1  # of an entry; a change of it, or of how queries are drawn, makes all entries new
@@ -48,7 +50,8 @@ def cached_queries(
     sampler: Sampler | None = None
     queries = {}
     for name in names:
-        told = json.dumps([FORMAT, made_from, split, name, n, seed, max_answers])
+        form = nested_form(structure(name))
+        told = json.dumps([FORMAT, made_from, split, name, form, n, seed, max_answers])
         path = user_cache() / "queries" / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.npz"
         found = _load(path, name)
         if found is None:

@@ -126,11 +126,13 @@ class Sampler:
             counts = torch.bincount(found.depth, minlength=deepest + 1)[1:]
             if len(found.rows) >= n and (int(counts.min()) >= quota or drawn >= EFFORT * n):
                 break
-            rows = drawing.draw(CANDIDATES, generator).unique(dim=0)
+            rows = drawing.draw(CANDIDATES, generator)
             drawn += CANDIDATES
-            new = [i for i, row in enumerate(map(tuple, rows.tolist())) if row not in seen]
-            seen.update(map(tuple, rows[new].tolist()))
-            more = self._with_answers(shape, rows[new])
+            # In the order of drawing, so that the first of them are like the rest.
+            new = [row for row in dict.fromkeys(map(tuple, rows.tolist())) if row not in seen]
+            seen.update(new)
+            fresh = torch.tensor(new, dtype=torch.int64).view(-1, rows.shape[1])
+            more = self._with_answers(shape, fresh)
             idle = 0 if len(more.rows) else idle + 1
             found = found.and_then(more)
         return _chosen(name, found, n, drawn)
