@@ -291,10 +291,14 @@ def test_weights_that_a_run_kept_are_not_trained_again(
         patch.setattr(Trajectory, "run_epoch", lambda _: pytest.fail("trained again"))
         again = small_run(tmp_path / "b", *asked)
     assert again["rows"] == trained["rows"] and again["run_id"] == trained["run_id"]
-    assert again["weights_of"] == kept["run_id"] and again["decisions"] == trained["decisions"]
+    assert again["weights_of"]["run_id"] == kept["run_id"]
+    assert again["decisions"] == trained["decisions"]
     paths = tmp_path.glob(f"*/runs/*/*/{again['run_id']}/history.json")
     histories = [read_record(path) for path in paths]
     assert len(histories) == 2 and histories[0] == histories[1]
+    small_run(tmp_path / "b", *asked, "task.k=5", "save_weights=true")  # has them then, too
+    assert len({path.read_bytes() for path in tmp_path.glob("b/**/weights/ema.pt")}) == 1
+    assert len(list(tmp_path.glob("b/**/weights/ema.pt"))) == 2
     with monkeypatch.context() as patch:
         patch.setattr(reuse, "versions", lambda: {"torch": "another"})
         other = small_run(tmp_path / "b", *asked, "task.tnorm=lukasiewicz")

@@ -9,24 +9,32 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from aswa.config import RunConfig
 from aswa.config_identity import training_id
-from aswa.results.provenance import versions
+from aswa.results.provenance import git_state, versions
 from aswa.results.store import CorruptRecord, read_record, read_result
 from aswa.tasks.task import Task
 from aswa.training.record import marked, method_rows
 
 
-def evaluate_again(config: RunConfig, task: Task) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """The record and the history of a run from the weights that another one kept; None without.
+class Again(NamedTuple):
+    """What a run has from another one's weights: record, history, and where the weights are."""
+
+    record: dict[str, Any]
+    history: dict[str, Any]
+    weights: Path
+
+
+def evaluate_again(config: RunConfig, task: Task) -> Again | None:
+    """A run from the weights that another one kept; None if there are none.
 
     They are those that training would have given: the other run was trained by the same packages,
     and what it kept is as it was evaluated. What the record says of training is the other run's,
-    whose `run_id` it names as `weights_of`.
+    whose `run_id` and commit it names in `weights_of`.
     """
     if "task" not in config.resolved:
         return None
@@ -49,9 +57,14 @@ def evaluate_again(config: RunConfig, task: Task) -> tuple[dict[str, Any], dict[
             "config": config.resolved,
             "rows": marked(rows, config, record["status"] == "collapsed"),
             "seconds": {**seconds, **added},
-            "weights_of": record["run_id"],
+            "git": git_state(),
+            "weights_of": {"run_id": record["run_id"], "git": record.get("git")},
         }
-        return {**_unsealed(record), **mine}, {**_unsealed(history), "run_id": config.run_id}
+        return Again(
+            {**_unsealed(record), **mine},
+            {**_unsealed(history), "run_id": config.run_id},
+            path.parent / "weights",
+        )
     return None
 
 

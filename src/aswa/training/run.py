@@ -24,7 +24,7 @@ from aswa.results.tracker import Tracker, build_tracker
 from aswa.tasks.task import Task
 from aswa.training.checkpoint import load_checkpoint, remove_checkpoints
 from aswa.training.record import run_record
-from aswa.training.reuse import evaluate_again
+from aswa.training.reuse import Again, evaluate_again
 from aswa.training.saving import Pauses, Saver
 from aswa.training.stopping import Preempted, Stopping
 from aswa.training.trajectory import Trajectory
@@ -126,7 +126,7 @@ def _compute(
         again = evaluate_again(config, task)
         stopping.at_once = lambda: False
         if again is not None:
-            return _write_again(config, folder, *again, tracker=tracker)
+            return _write_again(config, folder, again, tracker)
     trajectory, earlier = _resume(config, task, folder, checkpoint, report)
 
     def total() -> float:
@@ -160,14 +160,18 @@ def _compute(
 def _write_again(
     config: RunConfig,
     folder: RunFolder,
-    record: dict[str, Any],
-    history: dict[str, Any],
+    again: Again,
     tracker: Tracker,
 ) -> dict[str, Any]:
     """A run whose weights are another one's."""
     tracker.start(config)
-    folder.write_result(record, history)
-    folder.write_status(record["status"], epochs=config.epochs, seconds=record["seconds"]["total"])
+    if config.save_weights:
+        for name in config.methods:
+            content = (again.weights / f"{name}.pt").read_bytes()
+            write_bytes(folder.path / "weights" / f"{name}.pt", content)
+    record, seconds = again.record, again.record["seconds"]["total"]
+    folder.write_result(record, again.history)
+    folder.write_status(record["status"], epochs=config.epochs, seconds=seconds)
     tracker.finish(_summary(record))
     return record
 

@@ -73,7 +73,7 @@ def _queries(
     for query in members:
         try:
             row = tuple(known[kind][number] for kind, number in flatten(query, form, "it"))
-        except (MalformedQuery, KeyError) as error:
+        except (MalformedQuery, KeyError, TypeError) as error:
             why = f"no name has the number {error}" if isinstance(error, KeyError) else error
             raise BadQueryFile(
                 f"{path}: {name} query {query!r}: {why}; get the file again"
@@ -85,10 +85,11 @@ def _queries(
         for found, stored, kind in zip(lists, answers, ("easy", "hard"), strict=True):
             try:
                 found.append(sorted(entities[number] for number in stored.get(rows[of_row], ())))
-            except KeyError as error:
+            except (KeyError, TypeError) as error:
                 where = f"{folder / f'{split}-{kind}-answers.pkl'}: {name} query {rows[of_row]!r}"
                 raise BadQueryFile(
-                    f"{where}: answer {error} has no name in id2ent.pkl; get the files again"
+                    f"{where}: its answers are no set of numbers that id2ent.pkl names ({error}); "
+                    "get the files again"
                 ) from None
     if not all(lists[1]):
         query = rows[in_order[lists[1].index([])]]

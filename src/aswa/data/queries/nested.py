@@ -52,7 +52,7 @@ def flatten(query: Any, form: Any, where: str = "the query") -> Iterator[tuple[s
         MalformedQuery: the query does not have this form.
     """
     if form in ("e", "r"):
-        if isinstance(query, (tuple, list)):
+        if not isinstance(query, (str, int)):
             raise MalformedQuery(f"{where} is {query!r}, where a name belongs")
         yield form, query
     elif form in MARKS:
