@@ -142,9 +142,10 @@ def choose_settings(runs: list[Run]) -> Choice:
     kept: set[tuple[int, str]] = set()
     answering: set[int] = set()
     left_out: list[LeftOut] = []
-    shared = _remembered(runs, lambda run, _: shared_setting(run))
-    own = _remembered(runs, method_setting)
-    task = _remembered(runs, lambda run, _: task_setting(run))
+    alike = _alike(runs)
+    shared = _remembered(runs, alike, lambda run, _: shared_setting(run))
+    own = _remembered(runs, alike, method_setting)
+    task = _remembered(runs, alike, lambda run, _: task_setting(run))
     by_cell = _group(range(len(runs)), lambda i: (runs[i].dataset, runs[i].model))
     for (dataset, model), cell in sorted(by_cell.items()):
         best, others = _split(cell, partial(shared, method=""), runs, None)
@@ -168,12 +169,16 @@ def choose_settings(runs: list[Run]) -> Choice:
     return Choice(frozenset(kept), frozenset(answering), tuple(left_out))
 
 
-def _remembered(
-    runs: list[Run], setting: Callable[[Run, str], dict[str, Any]]
-) -> Callable[..., dict[str, Any]]:
-    """`setting(runs[i], method)`, computed once for all runs that differ in their seed alone."""
+def _alike(runs: list[Run]) -> list[bytes]:
+    """Of each run a text that those have in common which differ in their seed alone."""
     sort = orjson.OPT_SORT_KEYS
-    alike = [orjson.dumps({**run.config, "seed": None}, option=sort) for run in runs]
+    return [orjson.dumps({**run.config, "seed": None}, option=sort) for run in runs]
+
+
+def _remembered(
+    runs: list[Run], alike: list[bytes], setting: Callable[[Run, str], dict[str, Any]]
+) -> Callable[..., dict[str, Any]]:
+    """`setting(runs[i], method)`, computed once for all runs that are alike."""
     known: dict[tuple[bytes, str], dict[str, Any]] = {}
 
     def of(index: int, method: str) -> dict[str, Any]:
