@@ -18,7 +18,7 @@ from typing import Any
 
 import side_by_side as sbs
 from aswa.config import load
-from aswa.training.run import execute
+from aswa.training.session import execute
 
 # network → training images, epochs, learning rate, floor of the test accuracy of SGD's last epoch
 BUDGETS: dict[str, tuple[int, int, float, float]] = {

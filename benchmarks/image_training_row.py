@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aswa.config import RunConfig, load
 from aswa.tasks.image_classification import ImageClassification
-from aswa.training.run import pick_device
+from aswa.training.session import pick_device
 from aswa.training.trajectory import Trajectory
 
 

@@ -30,8 +30,8 @@ import torch
 from torch import Tensor
 
 from aswa.config import RunConfig, load
+from aswa.data.folders import EMBEDDED, find_folder
 from aswa.data.knowledge_graph import read_graph
-from aswa.data.sources import EMBEDDED, find_folder
 from aswa.tasks.link_prediction import LinkPrediction
 from aswa.training.trajectory import Trajectory
 from peers import process_memory

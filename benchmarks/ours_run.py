@@ -33,7 +33,7 @@ def main() -> None:
 
     from aswa import registry
     from aswa.config import load
-    from aswa.training.run import execute
+    from aswa.training.session import execute
 
     models = [entry.path for entry in registry.MODELS.values() if entry.kind == KIND]
     task = registry.TASKS[registry.usual_task(KIND)].path

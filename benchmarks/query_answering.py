@@ -30,14 +30,14 @@ from torch import Tensor
 import side_by_side as sbs
 from aswa.config import load
 from aswa.data.knowledge_graph import KnowledgeGraph, read_graph
-from aswa.data.queries.algebra import STRUCTURES, columns, structure
-from aswa.data.queries.generation import Queries, Sampler
-from aswa.data.queries.nested import write_query
 from aswa.models import kge
-from aswa.tasks.answering import Answerer
-from aswa.tasks.fuzzy_logic import LOGICS
-from aswa.tasks.query_ranking import QueryRanking
-from aswa.training.run import execute
+from aswa.queries.algebra import STRUCTURES, columns, structure
+from aswa.queries.answering import Answerer
+from aswa.queries.fuzzy_logic import LOGICS
+from aswa.queries.generation import Queries, Sampler
+from aswa.queries.nested import write_query
+from aswa.queries.ranking import QueryRanking
+from aswa.training.session import execute
 
 DATA, DIM, TARGET, TOLERANCE = sbs.DATA / "umls", 32, 10.0, 1e-5
 TIMED = ("2p", "3p", "ip", "pi", "up")  # those that the target is about

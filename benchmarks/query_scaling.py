@@ -26,8 +26,8 @@ import torch
 
 import side_by_side as sbs
 from aswa.config import load
-from aswa.data.queries.algebra import STRUCTURES
-from aswa.training.run import execute
+from aswa.queries.algebra import STRUCTURES
+from aswa.training.session import execute
 
 HERE = Path(__file__).resolve().parent
 BESIDE = 256  # MiB: matrices of truth values at each level of a query, blocks of scores, filters

@@ -17,15 +17,15 @@ from typing import Any
 
 import torch
 
+from aswa.data.folders import find_folder
 from aswa.data.knowledge_graph import read_graph
-from aswa.data.queries.algebra import STRUCTURES, columns
-from aswa.data.queries.cache import cached_queries
-from aswa.data.queries.generation import Answers, Queries
-from aswa.data.sources import find_folder
 from aswa.models import kge
-from aswa.tasks.answering import Answerer
-from aswa.tasks.fuzzy_logic import LOGICS
-from aswa.tasks.query_ranking import QueryRanking
+from aswa.queries.algebra import STRUCTURES, columns
+from aswa.queries.answering import Answerer
+from aswa.queries.cache import cached_queries
+from aswa.queries.fuzzy_logic import LOGICS
+from aswa.queries.generation import Answers, Queries
+from aswa.queries.ranking import QueryRanking
 from peers import process_memory
 
 RELATIONS, HARD = 40, 5  # of random queries

@@ -28,15 +28,15 @@ import torch
 
 from aswa.config import load
 from aswa.data.knowledge_graph import read_graph
-from aswa.data.queries.algebra import STRUCTURES
-from aswa.data.queries.generation import Sampler
-from aswa.data.queries.nested import write_query
-from aswa.data.sources import find_folder
+from aswa.queries.algebra import STRUCTURES
+from aswa.queries.generation import Sampler
+from aswa.queries.nested import write_query
+from aswa.data.fetching.sources import find_folder
 from aswa.models import kge
-from aswa.tasks.answering import Answerer, ask
-from aswa.tasks.fuzzy_logic import Product
-from aswa.tasks.query_ranking import QueryRanking
-from aswa.training.run import execute
+from aswa.queries.answering import Answerer, ask
+from aswa.queries.fuzzy_logic import Product
+from aswa.queries.ranking import QueryRanking
+from aswa.training.session import execute
 
 torch.set_num_threads(1)
 folder = tempfile.mkdtemp()

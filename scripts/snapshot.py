@@ -21,7 +21,8 @@ from aswa.analysis.plan import load_plan
 from aswa.analysis.power import power_note
 from aswa.analysis.published import findings, findings_table, published_folder, sentences
 from aswa.analysis.study import Study, analyse
-from aswa.results.store import canonical_json, read_record, read_result, result_paths
+from aswa.files import canonical_json
+from aswa.results.store import read_record, read_result, result_paths
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEED = ROOT / "benchmarks" / "results" / "link_prediction_speed.md"

@@ -8,10 +8,11 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from aswa.config_files import conf_dir
-from aswa.data.download import Patience
-from aswa.data.sources import EMBEDDED, SPLITS, Published, Source, read_published
+from aswa.data.fetching.download import Patience
+from aswa.data.fetching.sources import Published, Source, read_published
+from aswa.data.folders import EMBEDDED, SPLITS
 from aswa.fetch import main
+from aswa.files import conf_dir
 from fetch_server import Server
 
 PUBLISHED = read_published(conf_dir() / "dataset")

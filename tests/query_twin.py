@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from aswa.data.queries.algebra import Anchor, Expression, Intersection, Negation, Projection
+from aswa.queries.algebra import Anchor, Expression, Intersection, Negation, Projection
 
 Triple = tuple[int, int, int]
 

@@ -324,7 +324,7 @@ def test_imports_no_torch_and_nothing_of_training():
 
 
 def test_what_cannot_change_a_result_is_no_part_of_a_setting():
-    from aswa.config_identity import WHERE_AND_HOW
+    from aswa.config.identity import WHERE_AND_HOW
 
     assert all(is_neutral(key) for key in WHERE_AND_HOW)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aswa.data.archive import Unreadable, copy_member, copy_unpacked, members
+from aswa.data.fetching.archive import Unreadable, copy_member, copy_unpacked, members
 from fetch_case import (
     UMLS,
     assert_there,

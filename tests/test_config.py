@@ -15,8 +15,8 @@ import yaml
 
 import aswa.config
 from aswa.config import ConfigError, RunConfig
-from aswa.config_errors import GROUPS, members
-from aswa.config_files import conf_dir
+from aswa.config.messages import GROUPS, members
+from aswa.files import conf_dir
 from aswa.registry import AVERAGERS, MODELS
 
 
@@ -233,7 +233,7 @@ def test_the_tuned_rate_is_the_default() -> None:
 def test_checking_a_configuration_imports_no_torch() -> None:
     """Nor anything else that takes seconds."""
     code = (
-        "import sys, aswa.config, aswa.config_errors, aswa.sweeping.grid, aswa.train\n"
+        "import sys, aswa.config, aswa.config.messages, aswa.sweeping.grid, aswa.train\n"
         "aswa.config.load(['model=qmult'])\n"
         "print(*{'torch', 'numpy', 'pandas', 'wandb', 'matplotlib'} & sys.modules.keys())"
     )

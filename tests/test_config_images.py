@@ -12,7 +12,7 @@ import yaml
 from aswa.analysis.runs import Keys, Run
 from aswa.analysis.settings import choose_settings
 from aswa.config import ConfigError, load
-from aswa.config_files import conf_dir
+from aswa.files import conf_dir
 from aswa.training.schedules import learning_rate
 
 TABLES = {

@@ -11,12 +11,13 @@ import yaml
 
 from aswa.analysis.runs import read_runs
 from aswa.config import ConfigError, load
-from aswa.config_dataset import settle_files
-from aswa.config_files import conf_dir
-from aswa.data import sources
+from aswa.config.files_of_dataset import settle_files
+from aswa.data import folders as sources
+from aswa.data.fetching.checks import new_record, write_records
+from aswa.data.fetching.sources import is_rebuilt
+from aswa.data.folders import EMBEDDED, SPLITS, find_folder
 from aswa.data.knowledge_graph import read_graph
-from aswa.data.published import new_record, write_records
-from aswa.data.sources import EMBEDDED, SPLITS, find_folder, is_rebuilt
+from aswa.files import conf_dir
 from aswa.results.store import write_record
 from aswa.tasks.link_prediction import LinkPrediction
 from aswa.training.record import run_record

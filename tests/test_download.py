@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aswa.config_files import conf_dir
-from aswa.data import download
-from aswa.data.download import Downloads
-from aswa.data.sources import SPLITS, Published
+from aswa.data.fetching import download
+from aswa.data.fetching.download import Downloads
+from aswa.data.fetching.sources import Published
+from aswa.data.folders import SPLITS
+from aswa.files import conf_dir
 from fetch_case import (
     A_ZIP,
     B_ZIP,
@@ -152,7 +153,7 @@ def test_a_mirror_may_have_other_line_ends(server: Server, tmp_path: Path) -> No
 SCRIPT = (
     "import sys, pathlib\n"
     "from aswa.fetch import main\n"
-    "from aswa.data.sources import read_published\n"
+    "from aswa.data.fetching.sources import read_published\n"
     "sys.exit(main(sys.argv[2:], read_published(pathlib.Path(sys.argv[1]))))"
 )
 

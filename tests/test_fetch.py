@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from aswa.config import load
-from aswa.data.sources import find_folder, read_published
+from aswa.data.fetching.sources import read_published
+from aswa.data.folders import find_folder
 from aswa.fetch import main
 from fetch_case import (
     A_ZIP,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from aswa.config_files import conf_dir
 from aswa.data.cifar import read_cifar
-from aswa.data.sources import Published, read_published
+from aswa.data.fetching.sources import Published, read_published
 from aswa.fetch import main
+from aswa.files import conf_dir
 from test_cifar import PIXELS, packed_form, python_form
 
 SUMS = {split: hashlib.sha256(pixels).hexdigest() for split, pixels in PIXELS.items()}

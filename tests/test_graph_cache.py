@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from aswa.data import graph_cache, knowledge_graph, triples_file
+from aswa.data.folders import SPLITS
 from aswa.data.knowledge_graph import read_graph
-from aswa.data.sources import SPLITS
 from written_graph import text, write, write_graph
 
 

@@ -140,7 +140,7 @@ def test_the_three_file_rule(tmp_path: Path) -> None:
     code = (
         "import sys, pytest\n"
         "from aswa.config import load\n"
-        "from aswa.training.run import execute\n"
+        "from aswa.training.session import execute\n"
         "execute(load(['dataset=toy', 'model=shifted', 'optimizer=first', 'epochs=2', "
         "'model.dim=16', 'data_dir=data']))\n"
         "sys.exit(pytest.main(['tests/test_models.py', '-k', 'shifted']))"

@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import nn
 
-from aswa.config_files import conf_dir
+from aswa.files import conf_dir
 from aswa.models import image
 from aswa.registry import MODELS
 

@@ -19,7 +19,7 @@ from aswa.averaging import recompute_batch_norm
 from aswa.config import ConfigError, RunConfig, load
 from aswa.models.image.winograd import WinogradConv2d
 from aswa.tasks.image_classification import ImageClassification
-from aswa.training.run import execute
+from aswa.training.session import execute
 from aswa.training.trajectory import Diverged, Trajectory
 from small_cifar import words, write
 
@@ -102,7 +102,7 @@ def test_the_trajectory_does_not_know_who_watches(images: Path, tmp_path: Path) 
 KILLED_RUN = """
 import os, signal, sys
 from aswa.config import load
-from aswa.training.run import execute
+from aswa.training.session import execute
 
 def die(trajectory):
     if trajectory.epoch == 3:
@@ -185,7 +185,7 @@ def test_two_processes_do_what_one_does(images: Path, tmp_path: Path) -> None:
 STOPPED_PROCESS = """
 import os, signal, sys
 from aswa.config import load
-from aswa.training import run
+from aswa.training import session as run
 
 pauses = 0
 def watched(self):

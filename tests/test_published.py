@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aswa.data.sources import Published
+from aswa.data.fetching.sources import Published
 from fetch_case import (
     A_ZIP,
     B_ZIP,

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aswa.data.folders import EMBEDDED
 from aswa.data.knowledge_graph import KnowledgeGraph, read_graph
-from aswa.data.queries.algebra import (
+from aswa.queries.algebra import (
     STRUCTURES,
     Expression,
     UnknownStructure,
@@ -23,13 +24,12 @@ from aswa.data.queries.algebra import (
     structure,
     without_negation,
 )
-from aswa.data.queries.betae import BadQueryFile, read_betae, write_betae
-from aswa.data.queries.cache import cached_queries
-from aswa.data.queries.generation import Queries, Sampler
-from aswa.data.queries.nested import nested_form, read_query, write_query
-from aswa.data.queries.statistics import describe
-from aswa.data.queries.traversal import NONE, Edges, answers
-from aswa.data.sources import EMBEDDED
+from aswa.queries.betae import BadQueryFile, read_betae, write_betae
+from aswa.queries.cache import cached_queries
+from aswa.queries.generation import Queries, Sampler
+from aswa.queries.nested import nested_form, read_query, write_query
+from aswa.queries.statistics import describe
+from aswa.queries.traversal import NONE, Edges, answers
 from query_twin import edges_needed, sets
 
 # As the files of KGReasoning have them, from its README and dicee's documentation.

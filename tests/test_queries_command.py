@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from aswa.data.folders import EMBEDDED
 from aswa.data.knowledge_graph import read_graph
-from aswa.data.queries.betae import read_betae
-from aswa.data.queries.generation import Sampler
-from aswa.data.sources import EMBEDDED
-from aswa.queries import main
+from aswa.queries.betae import read_betae
+from aswa.queries.command import main
+from aswa.queries.generation import Sampler
 
 
 def test_it_describes_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from aswa.analysis.plan import load_plan
 from aswa.analysis.report import write_study
 from aswa.analysis.study import Study, analyse
 from aswa.config import load
-from aswa.training.run import execute
+from aswa.training.session import execute
 
 SMALL = ("dataset=umls", "epochs=3", "lr=0.05", "model.dim=16", "device=cpu")
 ASKED = ("task=query_answering", "task.queries=20", "task.structures=[2u,1p,2in]")

@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from aswa.config import ConfigError, load
-from aswa.config_checks import Misfit
+from aswa.config.schema import Misfit
+from aswa.data.folders import EMBEDDED
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
-from aswa.data.queries.algebra import STRUCTURES, columns, e, p
-from aswa.data.queries.generation import Sampler
-from aswa.data.queries.nested import nested_form
-from aswa.data.sources import EMBEDDED
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
+from aswa.queries.algebra import STRUCTURES, columns, e, p
+from aswa.queries.answering import Answerer, ask
+from aswa.queries.fuzzy_logic import LOGICS
+from aswa.queries.generation import Sampler
+from aswa.queries.nested import nested_form
+from aswa.queries.ranking import QueryRanking
 from aswa.results.store import read_record
-from aswa.tasks.answering import Answerer, ask
-from aswa.tasks.fuzzy_logic import LOGICS
-from aswa.tasks.query_ranking import QueryRanking
 from aswa.tasks.ranking import FilteredRanking
 from aswa.training import reuse
-from aswa.training.run import execute
+from aswa.training.session import execute
 from aswa.training.trajectory import Trajectory
 from query_twin import TNORMS, sets, truth
 from test_queries import ALL
@@ -358,7 +358,7 @@ def test_images_have_no_queries() -> None:
 
 def test_files_are_read_and_known_by_their_bytes(tmp_path: Path, umls: KnowledgeGraph) -> None:
     """A run on written queries has the rows of the run that drew them; the folder may move."""
-    from aswa.data.queries.betae import write_betae
+    from aswa.queries.betae import write_betae
 
     names = ["2p", "2u"]
     drawn = {

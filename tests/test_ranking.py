@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from aswa.config import load
+from aswa.data.folders import EMBEDDED
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
-from aswa.data.sources import EMBEDDED
 from aswa.models import kge
 from aswa.tasks import ranking
 from aswa.tasks.link_prediction import LinkPrediction

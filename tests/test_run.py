@@ -14,7 +14,7 @@ import torch
 
 from aswa.config import ConfigError, RunConfig, load
 from aswa.tasks.link_prediction import LinkPrediction
-from aswa.training.run import execute
+from aswa.training.session import execute
 from aswa.training.trajectory import Diverged, Trajectory
 
 SMALL = ("dataset=umls", "model=complex", "model.dim=16", "epochs=12", "lr=0.05")
@@ -76,7 +76,7 @@ def test_another_seed_is_another_run(all_five: dict[str, Any], tmp_path: Path) -
 KILLED_RUN = """
 import os, signal, sys
 from aswa.config import load
-from aswa.training.run import execute
+from aswa.training.session import execute
 
 def die(trajectory):
     if trajectory.epoch == int(sys.argv[1]):

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from aswa.config import load
-from aswa.training.run import execute
+from aswa.training.session import execute
 from small_sweep import SMALL, read
 
 STOPPED_RUN = """
 import os, signal, sys
 from aswa.config import load
-from aswa.training import run
+from aswa.training import session as run
 
 pauses = 0
 def watched(self):
@@ -64,7 +64,7 @@ def test_a_signal_while_scores_are_measured_does_not_wait_for_them(tmp_path: Pat
         "import os, signal, sys, time\n"
         "from aswa.config import load\n"
         "from aswa.tasks.link_prediction import LinkPrediction\n"
-        "from aswa.training.run import execute\n"
+        "from aswa.training.session import execute\n"
         "def slow(self, model):\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    time.sleep(60)\n"

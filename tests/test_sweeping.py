@@ -21,15 +21,15 @@ from omegaconf import open_dict
 
 from aswa.analyze import main as analyze
 from aswa.config import RunConfig, load
-from aswa.config_files import conf_dir
+from aswa.files import conf_dir
 from aswa.results.folder import RunFolder
 from aswa.status import RunState, read_state, read_states
 from aswa.status import main as status_main
 from aswa.sweeping import grid_config as grid_config  # makes the sweeper known to Hydra
-from aswa.sweeping.frozen import thaw
 from aswa.sweeping.gpus import workers_abreast
-from aswa.sweeping.planning import Meanings
-from aswa.training.run import execute
+from aswa.sweeping.plan import thaw
+from aswa.sweeping.plan_cache import Meanings
+from aswa.training.session import execute
 from small_sweep import SMALL, TRAIN, read, train
 
 

@@ -36,7 +36,7 @@ def test_a_run_that_goes_on_is_the_same_wandb_run(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
         "from aswa.config import load\n"
-        "from aswa.training.run import execute\n"
+        "from aswa.training.session import execute\n"
         "def on_epoch(trajectory):\n"
         "    if trajectory.epoch == 7:\n"
         "        os.kill(os.getpid(), signal.SIGTERM)\n"
@@ -112,7 +112,7 @@ def test_a_wandb_failure_never_fails_a_run(tmp_path: Path) -> None:
 def test_no_tracker_imports_no_wandb(tmp_path: Path) -> None:
     words = ["epochs=1", "model.dim=8", "tracker=none", f"results_dir={tmp_path}"]
     code = (
-        "import sys; from aswa.config import load; from aswa.training.run import execute;"
+        "import sys; from aswa.config import load; from aswa.training.session import execute;"
         f"execute(load({words})); sys.exit('wandb' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -123,7 +123,7 @@ def test_a_killed_wandb_does_not_kill_a_run(tmp_path: Path) -> None:
     code = (
         "import os, signal, subprocess, sys\n"
         "from aswa.config import load\n"
-        "from aswa.training.run import execute\n"
+        "from aswa.training.session import execute\n"
         "def on_epoch(trajectory):\n"
         "    if trajectory.epoch == 5:\n"
         "        found = subprocess.run(['pgrep', '-P', str(os.getpid()), 'wandb'],\n"

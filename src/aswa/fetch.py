@@ -14,22 +14,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aswa.config_checks import nearest
-from aswa.config_files import conf_dir
-from aswa.data.disk import StorageFailed
-from aswa.data.download import Downloads, Patience
-from aswa.data.fetching import FetchFailed, fetch
-from aswa.data.gathering import downloads_folder
-from aswa.data.published import MISSING, WRONG, BadRecords, FileState, inspect
-from aswa.data.sources import (
-    EMBEDDED,
-    VARIABLE,
-    BadSource,
-    Published,
-    find_folder,
-    read_published,
-    user_cache,
-)
+from aswa.config.schema import nearest
+from aswa.data.fetching.checks import MISSING, WRONG, BadRecords, FileState, inspect
+from aswa.data.fetching.disk import StorageFailed
+from aswa.data.fetching.download import Downloads, Patience
+from aswa.data.fetching.gathering import downloads_folder
+from aswa.data.fetching.graphs import FetchFailed, fetch
+from aswa.data.fetching.sources import BadSource, Published, read_published
+from aswa.data.folders import EMBEDDED, VARIABLE, find_folder
+from aswa.files import cache_folder, conf_dir
 
 GRAPH = "knowledge_graph"
 
@@ -97,7 +90,7 @@ def _choose(names: Sequence[str], known: Mapping[str, Published]) -> list[Publis
 
 
 def _fetch(chosen: Sequence[Published], args: argparse.Namespace, patience: Patience) -> int:
-    data_dir = Path(args.data_dir or os.environ.get(VARIABLE) or user_cache() / "data")
+    data_dir = Path(args.data_dir or os.environ.get(VARIABLE) or cache_folder() / "data")
     if args.from_dir is not None and not args.from_dir.is_dir():
         raise UsageError(f"--from {args.from_dir}: no such folder")
     failed: list[str] = []
@@ -124,7 +117,7 @@ def _fetch(chosen: Sequence[Published], args: argparse.Namespace, patience: Pati
 
 
 def _fetch_images(each: Published, data_dir: Path, from_dir: Path | None) -> str:
-    from aswa.data.cifar_fetching import fetch_cifar  # brings torch
+    from aswa.data.fetching.cifar import fetch_cifar  # brings torch
 
     return fetch_cifar(each, data_dir, _say, from_dir)
 
@@ -156,7 +149,7 @@ def _inspect(each: Published, data_dir: str | None) -> tuple[Path | None, dict[s
         return None, {}
     if each.kind == GRAPH:
         return folder, inspect(each, folder)
-    from aswa.data.cifar_fetching import inspect_cifar  # brings torch
+    from aswa.data.fetching.cifar import inspect_cifar  # brings torch
 
     return folder, inspect_cifar(each, folder)
 
@@ -210,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--data-dir", metavar="DIR",
-        help=f"put them under DIR (default: ${VARIABLE}, or {user_cache() / 'data'})",
+        help=f"put them under DIR (default: ${VARIABLE}, or {cache_folder() / 'data'})",
     )  # fmt: skip
     parser.add_argument(
         "--timeout", type=float, default=Patience.timeout, metavar="SECONDS",

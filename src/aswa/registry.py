@@ -37,7 +37,7 @@ MODELS: dict[str, Entry] = {
 # The first of a kind is what its datasets are for unless `task=` names another.
 TASKS: dict[str, Entry] = {
     "link_prediction": Entry("aswa.tasks.link_prediction:LinkPrediction", "knowledge_graph"),
-    "query_answering": Entry("aswa.tasks.query_answering:QueryAnswering", "knowledge_graph"),
+    "query_answering": Entry("aswa.queries.task:QueryAnswering", "knowledge_graph"),
     "image_classification": Entry("aswa.tasks.image_classification:ImageClassification", "images"),
 }
 

@@ -22,14 +22,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from aswa.config import ConfigError, RunConfig, resolve, tuned_elsewhere
-from aswa.config_errors import explain
-from aswa.config_files import conf_dir
+from aswa.config.messages import explain
+from aswa.files import conf_dir
 from aswa.results.folder import Busy, RunFolder
 from aswa.sweeping import grid_config as grid_config  # makes the sweeper known to Hydra
 from aswa.sweeping import progress
-from aswa.sweeping.frozen import freeze, thaw
 from aswa.sweeping.gpus import take_gpu
 from aswa.sweeping.outcome import BUSY, RunFailed, RunHopeless, SweepFailed
+from aswa.sweeping.plan import freeze, thaw
 
 
 def main() -> None:
@@ -98,8 +98,8 @@ def _hydra_main(composed: DictConfig) -> str:
 
 def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
     """The run's record, and whether it was computed here."""
-    from aswa.training.progress import epoch_bar
-    from aswa.training.run import find_or_compute
+    from aswa.training.bar import epoch_bar
+    from aswa.training.session import find_or_compute
     from aswa.training.trajectory import Diverged
 
     _die_with_parent()

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from aswa.config_files import conf_dir
+from aswa.files import conf_dir
 
 SCOPES = ("all", "dataset")
 COLLAPSED = ("leave_out", "keep")

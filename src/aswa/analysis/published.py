@@ -22,7 +22,7 @@ from aswa.analysis.figures import Drawing, finish
 from aswa.analysis.naming import in_order, method_label
 from aswa.analysis.significance import SignedRank, signed_rank
 from aswa.analysis.tables import TextTable, p_cell, signed_cell
-from aswa.config_files import conf_dir
+from aswa.files import conf_dir
 
 ALL_RUNS = "aswa_cifar_authors_logs.csv"
 LIVE_RUNS = "aswa_cifar_authors_logs_noncollapsed.csv"

@@ -22,7 +22,7 @@ from aswa.analysis.naming import method_label, metric_label
 from aswa.analysis.resampling import effects_frame
 from aswa.analysis.study import Study
 from aswa.analysis.tables import TextTable, latex_text
-from aswa.results.store import write_bytes
+from aswa.files import write_bytes
 
 
 def write_study(study: Study, folder: Path) -> Path:

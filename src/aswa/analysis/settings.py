@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from aswa.analysis.runs import Run
-from aswa.results.store import canonical_json
+from aswa.files import canonical_json
 
 # Keys, at any depth, that name where and how a run is executed, not what it computes. The last
 # line: a dataset's folder and its table of searched rates; the rate used is `lr` itself.

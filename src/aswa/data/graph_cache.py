@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aswa.data.sources import user_cache
+from aswa.files import cache_folder
 
 FORMAT = 1  # of an entry; a change of it, or of how ids are given, makes all entries new
 ABANDONED = 3600  # seconds after which nobody can still be writing an entry
@@ -50,7 +50,7 @@ def key(stored: dict[str, str]) -> str:
 
 def load(name: str) -> Entry | None:
     """The entry of that name; None if there is none that is whole."""
-    folder = user_cache() / "graphs" / name
+    folder = cache_folder() / "graphs" / name
     try:
         header = (folder / "graph.json").read_bytes()
         triples = np.memmap(folder / "triples.int32", np.int32, "r")
@@ -65,7 +65,7 @@ def save(name: str, entry: Entry) -> None:
     """Write an entry; nothing is written where the folder cannot be."""
     fields = {key: getattr(entry, key) for key in ("entities", "relations", "sizes", "sha256")}
     header = json.dumps(fields).encode()
-    final = user_cache() / "graphs" / name
+    final = cache_folder() / "graphs" / name
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(final.parent)

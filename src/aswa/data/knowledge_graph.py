@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from aswa.data import graph_cache
-from aswa.data.sources import SPLITS
+from aswa.data.folders import SPLITS
 from aswa.data.triples_file import TriplesFile, line_of, open_split, parse
 
 CACHED_FROM = 2**20  # bytes of files; smaller graphs are parsed faster than they are found

@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from aswa.data.sources import ENDINGS, REBUILT, find_split
+from aswa.data.fetching.sources import REBUILT
+from aswa.data.folders import ENDINGS, find_split
 
 _UNPACK: dict[str, Callable[[bytes], bytes]] = {
     ".txt": lambda stored: stored,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aswa.data.sources import EMBEDDED
+from aswa.data.folders import EMBEDDED
 
 ORDER = EMBEDDED / "cifar" / "validation_order.npy"
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections import deque
 from collections.abc import Iterator
 from operator import itemgetter
@@ -21,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+
+from aswa.files import canonical_json, write_bytes
 
 SCHEMA = 1
 EXPONENT = re.compile(rb"e(-)(\d)(?=[,\]}])")  # of one digit, where Python has two
@@ -37,34 +37,10 @@ class CorruptRecord(ValueError):
         self.path, self.reason = path, reason
 
 
-def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces. The base of every hash here."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 def digest(record: dict[str, Any]) -> str:
     """sha256 of a record without its own `sha256` field."""
     body = {key: value for key, value in record.items() if key != "sha256"}
     return hashlib.sha256(canonical_json(body).encode()).hexdigest()
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write all of `content` or nothing: temporary name, fsync, rename.
-
-    A reader, or a run killed in the middle, never sees half a file under the final name.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:

@@ -16,10 +16,10 @@ from omegaconf import DictConfig
 from aswa.config import ConfigError, tuned_elsewhere
 from aswa.results.folder import RunFolder
 from aswa.sweeping import progress, slurm
-from aswa.sweeping.frozen import PLAN, freeze
 from aswa.sweeping.gpus import workers_abreast
 from aswa.sweeping.outcome import BUSY, RunFailed, RunHopeless, SweepFailed
-from aswa.sweeping.planning import Meanings
+from aswa.sweeping.plan import PLAN, freeze
+from aswa.sweeping.plan_cache import Meanings
 
 POLL_SECONDS = 2.0
 

@@ -15,7 +15,7 @@ from aswa.averaging.batch_norm import Batches, has_batch_norm
 from aswa.config import ConfigError, RunConfig
 from aswa.data.augmentation import crop_and_flip, draw_crops, normalise
 from aswa.data.cifar import read_cifar
-from aswa.data.sources import find_folder
+from aswa.data.folders import find_folder
 from aswa.data.validation_split import split_indices
 from aswa.models import image
 from aswa.models.image.winograd import with_winograd

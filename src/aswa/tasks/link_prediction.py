@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from aswa.config import ConfigError, RunConfig
+from aswa.data.folders import SPLITS, find_folder
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
-from aswa.data.sources import SPLITS, find_folder
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from aswa.results.store import CorruptRecord, write_bytes
+from aswa.files import write_bytes
+from aswa.results.store import CorruptRecord
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from aswa.config import RunConfig
-from aswa.config_identity import training_id
+from aswa.config.identity import training_id
 from aswa.results.provenance import git_state, versions
 from aswa.results.store import CorruptRecord, read_record, read_result
 from aswa.tasks.task import Task

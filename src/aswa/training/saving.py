@@ -12,7 +12,7 @@ from aswa.config import RunConfig
 from aswa.results.folder import RunFolder
 from aswa.results.provenance import versions
 from aswa.training.checkpoint import remove_checkpoints, save_checkpoint
-from aswa.training.stopping import Preempted, Stopping
+from aswa.training.preemption import Preempted, Stopping
 from aswa.training.trajectory import Trajectory
 
 AT_MOST = 1 / 20  # of the time goes to checkpoints

@@ -19,7 +19,7 @@ from aswa.registry import AVERAGERS, load
 from aswa.tasks.task import Task
 from aswa.training.optimizers import build_optimizer
 from aswa.training.schedules import learning_rate, swa_start
-from aswa.training.stopwatch import Stopwatch
+from aswa.training.timers import Stopwatch
 from aswa.training.unfinished_epoch import (
     UnfinishedEpoch,
     global_generators,

@@ -1,0 +1,22 @@
+"""The configuration of a run: composed by Hydra from `conf/`, checked, typed. Imports no torch."""
+
+from aswa.config.loading import (
+    BaseOptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    load,
+    resolve,
+    tuned_elsewhere,
+)
+from aswa.config.schema import ConfigError, Misfit
+
+__all__ = [
+    "BaseOptimizerConfig",
+    "ConfigError",
+    "Misfit",
+    "RunConfig",
+    "ScheduleConfig",
+    "load",
+    "resolve",
+    "tuned_elsewhere",
+]

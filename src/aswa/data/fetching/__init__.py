@@ -1,0 +1,1 @@
+"""Datasets brought to this machine and checked."""

@@ -1,0 +1,1 @@
+"""Logical queries over knowledge graphs: algebra, exact answers, drawing, answering, the task."""

@@ -1,0 +1,209 @@
+"""Answers of logical queries from a link predictor: how true it is of each entity to be one.
+
+Continuous query decomposition by search (Arakelyan et al., ICLR 2021): the truth of a triple comes
+from its score, intersection and union are a t-norm and its t-conorm, and a projection takes the
+best over the entities that its variable may stand for,
+
+    B(t) = max over x of A(x) ⊤ σ(score(x, r, t)).
+
+With k at least the number of entities that is exact; else only the k best x are looked at. As no
+x that is left out is better than the worst one kept, whatever is truer than that is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aswa.data.knowledge_graph import KnowledgeGraph
+from aswa.models.kge.bilinear import BilinearModel
+from aswa.queries.algebra import (
+    Anchor,
+    Expression,
+    Intersection,
+    Negation,
+    Projection,
+    structure,
+)
+from aswa.queries.fuzzy_logic import LOGICS, FuzzyLogic
+from aswa.queries.nested import read_query
+
+# Constants, so that no result depends on the memory at hand: products of another shape may round
+# differently.
+AT_A_TIME = 2**22  # truth values of a matrix [queries, entities]: 16 MiB, or 32 in fp64
+BLOCK = 2**18  # scores made by one matrix product on a CPU, which then are still in cache
+BLOCK_CUDA = 2**25
+
+
+def ask(
+    model: BilinearModel,
+    graph: KnowledgeGraph,
+    name: str,
+    query: Any,
+    *,
+    tnorm: str = "product",
+    k: int = 256,
+    top: int = 10,
+) -> list[tuple[str, float]]:
+    """The most likely answers of one query by names, each with its probability.
+
+        ask(model, graph, "2i", (("virus", ("causes",)), ("bacterium", ("causes",))))
+
+    Args:
+        model: of the entities and relations of `graph`; in eval mode.
+        graph: with reciprocals, whose relations are called r⁻¹.
+        name, query: see `aswa.queries.nested.read_query`.
+        tnorm: product, minimum or lukasiewicz.
+        k: see `Answerer`.
+
+    Raises:
+        UnknownStructure, MalformedQuery: what is wrong with the query.
+        ValueError: no such t-norm.
+    """
+    if tnorm not in LOGICS:
+        raise ValueError(f"tnorm={tnorm!r}: there are {', '.join(LOGICS)}")
+    ids = [{each: i for i, each in enumerate(names)} for names in (graph.entities, graph.relations)]
+    row = torch.tensor([read_query(name, query, *ids)], device=model.entity.device)
+    answerer = Answerer(model, LOGICS[tnorm](), k)
+    best = answerer.probabilities(structure(name), row)[0].topk(min(top, len(graph.entities)))
+    found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [(graph.entities[i], probability) for i, probability in found]
+
+
+class Answerer:
+    """Answers queries with the weights of a model. The model is not changed.
+
+    Beside weights and queries it holds a few matrices of `AT_A_TIME` truth values, one for each
+    level of the query that is being worked at, whatever the number of queries, entities or k; the
+    result has to be held by the caller.
+
+    Args:
+        model: scores triples; in eval mode.
+        logic: t-norm, t-conorm and negation.
+        k: entities that a variable may stand for; at least the number of entities: all, exactly.
+
+    Raises:
+        ValueError: k is below 1.
+    """
+
+    def __init__(self, model: BilinearModel, logic: FuzzyLogic, k: int) -> None:
+        if k < 1:
+            raise ValueError(f"k={k}: a variable has to stand for at least one entity")
+        self._model, self._logic = model, logic
+        self.n_entities = len(model.entity)
+        self.k = min(k, self.n_entities)
+        self.at_a_time = max(1, AT_A_TIME // self.n_entities)
+        self._block = BLOCK_CUDA if model.entity.is_cuda else BLOCK
+        # NaN is worse than every number: such an entity answers nothing and stands for nothing.
+        self._broken = ~torch.isfinite(model.entity.detach()).all(1)
+        self._sound = not bool(self._broken.any())
+
+    @torch.no_grad()
+    def logits(self, structure: Expression, queries: Tensor) -> Iterator[Tensor]:
+        """log(p / (1 − p)) of every entity, for some queries at a time: fp32 [b, n_entities].
+
+        These can be ranked as scores are; those of a `1p` are the model's scores.
+
+        Args:
+            queries: int64 [B, columns], see `aswa.queries.algebra.columns`.
+        """
+        for truth in self._truth(structure, queries):
+            logits = self._logic.logits(truth)
+            if not self._sound:
+                logits[:, self._broken] = torch.nan
+            yield logits
+
+    @torch.no_grad()
+    def probabilities(self, structure: Expression, queries: Tensor) -> Tensor:
+        """p of every entity for each query: fp64 [B, n_entities]."""
+        found = [self._logic.probabilities(truth) for truth in self._truth(structure, queries)]
+        return torch.cat(found).double()
+
+    def _truth(self, structure: Expression, queries: Tensor) -> Iterator[Tensor]:
+        for part in queries.split(self.at_a_time):
+            yield self._evaluate(structure, iter(part.unbind(1)))
+
+    def _evaluate(self, of: Expression, columns: Iterator[Tensor]) -> Tensor:
+        """Truth values [B, n_entities]; takes its columns in the order of `walk`."""
+        if isinstance(of, Anchor):
+            anchor = next(columns)
+            shape = (len(anchor), self.n_entities)
+            found = torch.full(
+                shape, self._logic.false, dtype=self._logic.dtype, device=anchor.device
+            )
+            return found.scatter_(1, anchor.unsqueeze(1), self._logic.true)
+        if isinstance(of, Projection):
+            if isinstance(of.of, Anchor):
+                return self._logic.truth(self._scores(next(columns), next(columns)))
+            return self._project(self._evaluate(of.of, columns), next(columns))
+        found, *others = [self._evaluate(child, columns) for child in of.children]
+        if isinstance(of, Negation):
+            return self._logic.negation(found)
+        combine = self._logic.conjunction
+        if not isinstance(of, Intersection):
+            combine = self._logic.disjunction
+        for other in others:
+            found = combine(found, other)
+        return found
+
+    def _scores(self, h: Tensor, r: Tensor) -> Tensor:
+        """Scores [B, n_entities] of (h, r, every entity), those that are none as low as can be."""
+        return self._settled(self._model.score_all(h, r))
+
+    def _settled(self, scores: Tensor) -> Tensor:
+        return scores if self._sound else scores.nan_to_num_(nan=-torch.inf)
+
+    def _project(self, truth: Tensor, r: Tensor) -> Tensor:
+        if self.k == self.n_entities:
+            return self._project_exactly(truth, r)
+        best = self._best(truth)
+        found = torch.empty_like(truth)
+        rows = max(1, self._block // (self.k * 64))  # queries whose blocks are not too narrow
+        for first in range(0, len(r), rows):
+            part = slice(first, first + rows)
+            x = best[part]
+            weight = truth[part].gather(1, x)
+            composed = self._model.queries(x.flatten(), r[part].repeat_interleave(self.k))
+            width = max(1, self._block // len(composed))
+            for begin in range(0, self.n_entities, width):
+                entities = self._model.entity[begin : begin + width]
+                scores = self._settled(composed @ entities.T).view(*x.shape, -1)
+                some = self._logic.some(weight, self._logic.prepare(scores))
+                found[part, begin : begin + width] = some
+        return found
+
+    def _best(self, truth: Tensor) -> Tensor:
+        """The k entities of greatest truth, int64 [B, k]; of equals the first.
+
+        Equals are frequent: after a minimum or a clamp many entities have one and the same truth.
+        """
+        values, best = truth.topk(self.k, 1)
+        last = values[:, -1:]
+        tied = ((truth >= last).sum(1) > self.k).nonzero().squeeze(1)
+        if len(tied):
+            above, equal = truth[tied] > last[tied], truth[tied] == last[tied]
+            wanted = self.k - above.sum(1, keepdim=True)
+            chosen = above | (equal & (equal.cumsum(1) <= wanted))
+            best[tied] = chosen.nonzero()[:, 1].view(len(tied), self.k)
+        return best
+
+    def _project_exactly(self, truth: Tensor, r: Tensor) -> Tensor:
+        """Over every x. Queries with one relation share the scores of all (x, r, t)."""
+        found = torch.empty_like(truth)
+        everything = torch.arange(self.n_entities, device=r.device)
+        width = max(1, min(self.n_entities, self._block // self.n_entities))
+        rows = max(1, self._block // (self.n_entities * width))
+        order = torch.argsort(r, stable=True)
+        relations, counts = torch.unique_consecutive(r[order], return_counts=True)
+        for relation, queries in zip(relations, order.split(counts.tolist()), strict=True):
+            composed = self._model.queries(everything, relation.expand(self.n_entities))
+            for begin in range(0, self.n_entities, width):
+                entities = self._model.entity[begin : begin + width]
+                prepared = self._logic.prepare(self._settled(composed @ entities.T)).unsqueeze(0)
+                for part in queries.split(rows):
+                    some = self._logic.some(truth[part], prepared)
+                    found[part, begin : begin + width] = some
+        return found

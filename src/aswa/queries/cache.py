@@ -1,0 +1,106 @@
+"""Drawn queries on disk, so that the runs of a sweep draw them once.
+
+An entry is one file of arrays, named by a checksum of all that it follows from. One that cannot be
+read counts as missing. The whole folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from aswa.data.knowledge_graph import KnowledgeGraph
+from aswa.files import cache_folder
+from aswa.queries.algebra import structure
+from aswa.queries.generation import Answers, Queries, Sampler
+from aswa.queries.nested import nested_form
+
+FORMAT = 1  # of an entry; a change of it, or of how queries are drawn, makes all entries new
+ARRAYS = ("rows", "easy_starts", "easy", "hard_starts", "hard", "needed", "drawn")
+
+
+def cached_queries(
+    graph: KnowledgeGraph,
+    split: str,
+    names: list[str],
+    n: int,
+    *,
+    seed: int = 0,
+    max_answers: int = 100,
+) -> dict[str, Queries]:
+    """`Sampler.draw` for several structures; what was drawn before is read.
+
+    Args:
+        graph: with reciprocals.
+        split: `valid` or `test`.
+        names: of structures.
+        n: queries of each; fewer where the graph has no more.
+        seed, max_answers: see `Sampler`.
+    """
+    made_from = _checksum(graph, split)
+    sampler: Sampler | None = None
+    queries = {}
+    for name in names:
+        form = nested_form(structure(name))
+        told = json.dumps([FORMAT, made_from, split, name, form, n, seed, max_answers])
+        path = cache_folder() / "queries" / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.npz"
+        found = _load(path, name)
+        if found is None:
+            sampler = sampler or Sampler(graph, split, seed, max_answers)
+            found = sampler.draw(name, n)
+            _save(path, found)
+        queries[name] = found
+    return queries
+
+
+def _checksum(graph: KnowledgeGraph, split: str) -> str:
+    """Of the triples that queries of the split depend on."""
+    digest = hashlib.sha256(f"{len(graph.entities)} {len(graph.relations)}".encode())
+    for part in ("train", "valid", "test")[: 2 if split == "valid" else 3]:
+        triples = getattr(graph, part)
+        digest.update(f" {part} {len(triples)} ".encode())
+        digest.update(np.ascontiguousarray(triples.numpy()).data)
+    return digest.hexdigest()
+
+
+def _load(path: Path, name: str) -> Queries | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = {key: torch.from_numpy(file[key].astype(np.int64)) for key in ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return Queries(
+        structure=name,
+        rows=stored["rows"],
+        easy=Answers(stored["easy_starts"], stored["easy"]),
+        hard=Answers(stored["hard_starts"], stored["hard"]),
+        needed=stored["needed"],
+        drawn=int(stored["drawn"]),
+    )
+
+
+def _save(path: Path, queries: Queries) -> None:
+    """Write an entry; nothing is written where the folder cannot be."""
+    easy, hard = queries.easy, queries.hard
+    tensors = (queries.rows, easy.starts, easy.entities, hard.starts, hard.entities)
+    arrays = [tensor.numpy().astype(np.int32) for tensor in (*tensors, queries.needed)]
+    stored: dict[str, Any] = dict(zip(ARRAYS, [*arrays, np.int64(queries.drawn)], strict=True))
+    with contextlib.suppress(OSError):  # a full disk, say: the next run draws again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **stored)
+            os.replace(partial, path)
+        except BaseException:
+            os.unlink(partial)
+            raise

@@ -1,0 +1,70 @@
+"""Filtered ranks of the hard answers of queries, by the rules of `aswa.tasks.ranking`.
+
+Each hard answer is ranked among the entities that are no other answer, easy or hard. A query counts
+once, however many answers it has: its metrics are means over its hard answers, and those of a
+structure means over its queries (Ren and Leskovec, NeurIPS 2020).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aswa.data.knowledge_graph import TailIndex
+from aswa.queries.algebra import structure
+from aswa.queries.answering import Answerer
+from aswa.queries.generation import Queries
+from aswa.tasks.ranking import HITS, FilteredRanking
+
+
+class QueryRanking:
+    """Ranks hard answers; built once and applied to any number of models.
+
+    Args:
+        queries: of one structure, at least one.
+        n_entities: candidates.
+        device: of the models.
+        memory_budget: bytes that scores and comparisons may take at a time, see `FilteredRanking`.
+    """
+
+    def __init__(
+        self, queries: Queries, n_entities: int, device: torch.device, memory_budget: int
+    ) -> None:
+        self._structure = structure(queries.structure)
+        self._rows = queries.rows.to(device)
+        self._query = queries.hard.query().to(device)
+        self._counts = queries.hard.counts().to(device)
+        # To rank, a query is the head of triples with the one relation that there is.
+        hard = _triples(queries.hard.query(), queries.hard.entities)
+        easy = _triples(queries.easy.query(), queries.easy.entities)
+        answers = TailIndex(torch.cat([hard, easy]), 1).to(device)
+        self._ranking = FilteredRanking(hard.to(device), answers, n_entities, memory_budget)
+
+    def ranks(self, answerer: Answerer) -> Tensor:
+        """Ranks of the hard answers, float64 [K], in the order of the queries."""
+
+        def score_blocks(query: Tensor, _: Tensor, width: int, out: Tensor) -> None:
+            first = 0
+            n = len(query)
+            blocks = [block.view(n, -1) for block in out.split(n * width)]
+            for logits in answerer.logits(self._structure, self._rows[query]):
+                for block, part in zip(blocks, logits.split(width, 1), strict=True):
+                    block[first : first + len(logits)] = part
+                first += len(logits)
+
+        return self._ranking.ranks(score_blocks)
+
+    def metrics(self, answerer: Answerer) -> dict[str, float]:
+        """`mrr`, `hits@1`, `hits@3` and `hits@10`, each a mean over queries."""
+        ranks = self.ranks(answerer)
+        found = {"mrr": self._mean(ranks.reciprocal())}
+        return found | {f"hits@{k}": self._mean((ranks <= k).double()) for k in HITS}
+
+    def _mean(self, values: Tensor) -> float:
+        """Over the hard answers of each query, then over the queries."""
+        sums = values.new_zeros(len(self._counts)).index_add_(0, self._query, values)
+        return float((sums / self._counts).mean())
+
+
+def _triples(query: Tensor, entities: Tensor) -> Tensor:
+    return torch.stack([query, torch.zeros_like(query), entities], 1)

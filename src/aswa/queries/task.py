@@ -1,0 +1,99 @@
+"""Query answering: link prediction, whose weights at the end answer logical queries as well."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from aswa.config import ConfigError, RunConfig
+from aswa.queries.algebra import STRUCTURES, has_negation
+from aswa.queries.answering import Answerer
+from aswa.queries.betae import read_betae
+from aswa.queries.cache import cached_queries
+from aswa.queries.fuzzy_logic import LOGICS
+from aswa.queries.generation import Queries
+from aswa.queries.ranking import QueryRanking
+from aswa.tasks.link_prediction import LinkPrediction, bilinear
+
+
+class QueryAnswering(LinkPrediction):
+    """As `LinkPrediction`, with further metrics on valid and test.
+
+    For each structure, `mrr_2p`, `hits@1_2p`, … over its hard answers; and as `mrr_epfo` and
+    `mrr_negation`, … the means over the structures without negation and over those with it.
+    Queries are drawn, or read, for a split when its metrics are first asked for: those of test at
+    the end, when selection is over.
+    """
+
+    def __init__(self, config: RunConfig, device: torch.device) -> None:
+        super().__init__(config, device)
+        self._task = config.task.options
+        self._names = [name for name in STRUCTURES if name in self._task["structures"]]
+        self._rankings = cache(self._build_rankings)
+
+    def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
+        found = super().metrics(model, split)
+        if split == "train":
+            return found
+        answerer = Answerer(
+            bilinear(model), LOGICS[self._task["tnorm"]](), self._task["k"] or self.n_entities
+        )
+        by_structure = {
+            name: ranking.metrics(answerer) for name, ranking in self._rankings(split).items()
+        }
+        for group, members in self._groups(list(by_structure)).items():
+            of_members = [by_structure[name] for name in members]
+            by_structure[group] = {
+                metric: sum(each[metric] for each in of_members) / len(of_members)
+                for metric in of_members[0]
+            }
+        return found | {
+            f"{metric}_{name}": value
+            for name, values in by_structure.items()
+            for metric, value in values.items()
+        }
+
+    def queries(self, split: str) -> dict[str, Queries]:
+        """The queries of `valid` or `test`, by structure.
+
+        Raises:
+            ConfigError: a structure has none.
+            BadQueryFile: see `read_betae`.
+        """
+        if self._task["folder"] is not None:
+            return read_betae(Path(self._task["folder"]), split, self.graph, self._names)
+        found = cached_queries(
+            self.graph,
+            split,
+            self._names,
+            self._task["queries"],
+            seed=self._task["query_seed"],
+            max_answers=self._task["max_answers"],
+        )
+        for name, queries in found.items():
+            if not len(queries):
+                most = self._task["max_answers"]
+                raise ConfigError(
+                    f"task.structures: no {name} query with at most {most} answers was found for "
+                    f"{split}; leave it out, or raise task.max_answers"
+                )
+        return found
+
+    def _build_rankings(self, split: str) -> dict[str, QueryRanking]:
+        budget = self._config.memory_budget * 2**20
+        return {
+            name: QueryRanking(queries, self.n_entities, self.device, budget)
+            for name, queries in self.queries(split).items()
+        }
+
+    @staticmethod
+    def _groups(names: list[str]) -> dict[str, list[str]]:
+        """`epfo` and `negation` with their members, those that have some."""
+        groups = {
+            "epfo": [name for name in names if not has_negation(STRUCTURES[name])],
+            "negation": [name for name in names if has_negation(STRUCTURES[name])],
+        }
+        return {group: members for group, members in groups.items() if members}
