@@ -15,9 +15,9 @@ import yaml
 
 import aswa.config
 from aswa.config import ConfigError, RunConfig
-from aswa.config.messages import GROUPS, members
+from aswa.config.members import GROUPS, members, template
 from aswa.files import conf_dir
-from aswa.registry import AVERAGERS, MODELS
+from aswa.registry import METHODS, MODELS
 
 
 @functools.cache
@@ -77,7 +77,7 @@ def test_every_run_of_a_recipe_can_start(path: Path) -> None:
         load(f"experiment={path.stem}", *words)
 
 
-@pytest.mark.parametrize("name", [*AVERAGERS, "all"])
+@pytest.mark.parametrize("name", [*METHODS, "all"])
 def test_an_optimizer_names_its_methods(name: str) -> None:
     """One method is itself; `all` is the paper's five with the same arguments as alone."""
     methods = load(f"optimizer={name}").methods
@@ -155,7 +155,7 @@ def test_all_fitting_models_are_named() -> None:
     with pytest.raises(ConfigError) as caught:
         load("dataset=umls", "model=vgg16")
     fitting = str(caught.value).rpartition("fit it: ")[2].split(", ")
-    assert fitting == [name for name, entry in MODELS.items() if entry.kind == "knowledge_graph"]
+    assert fitting == [n for n in MODELS if template("model", n)["kind"] == "knowledge_graph"]
 
 
 SAME = [

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from aswa.config.files_of_dataset import settle_files
 
 from aswa.analysis.runs import read_runs
 from aswa.config import ConfigError, load
-from aswa.config.files_of_dataset import settle_files
 from aswa.data import folders as sources
 from aswa.data.fetching.checks import new_record, write_records
 from aswa.data.fetching.sources import is_rebuilt

@@ -1,68 +1,99 @@
-"""The one place where config names meet classes. A new model or method is one line here.
+"""Names → dotted paths: the one place where configuration meets classes. Imports no torch.
 
-Plain strings, so that a config can be checked without importing torch.
+A model, a method or a kind is one line here. Those of other packages are found by the entry point
+groups `aswa.models`, `aswa.methods` and `aswa.kinds`, and their YAML files by `aswa.conf`.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
-from typing import Any, Literal, NamedTuple
+import importlib.metadata
+from typing import Any, NamedTuple
 
-Kind = Literal["knowledge_graph", "images"]
 
+class Method(NamedTuple):
+    """A training or averaging method, the column `optimizer` of results.
 
-class Entry(NamedTuple):
-    """Where a class is, and for which kind of dataset it is."""
+    Attributes:
+        path: of a class with the protocol of `aswa.averaging.Averager`.
+        label: in tables.
+        averages: the method averages weights; plain training and its best epoch do not.
+    """
 
     path: str
-    kind: Kind
+    label: str
+    averages: bool = True
 
 
-MODELS: dict[str, Entry] = {
-    "distmult": Entry("aswa.models.kge.distmult:DistMult", "knowledge_graph"),
-    "complex": Entry("aswa.models.kge.complex:ComplEx", "knowledge_graph"),
-    "qmult": Entry("aswa.models.kge.qmult:QMult", "knowledge_graph"),
-    "keci": Entry("aswa.models.kge.keci:Keci", "knowledge_graph"),
-    "vgg16": Entry("aswa.models.image.vgg:VGG", "images"),
-    "vgg16_bn": Entry("aswa.models.image.vgg:VGG", "images"),
-    "vgg19": Entry("aswa.models.image.vgg:VGG", "images"),
-    "vgg19_bn": Entry("aswa.models.image.vgg:VGG", "images"),
-    "preresnet11": Entry("aswa.models.image.preresnet:PreResNet", "images"),
-    "preresnet110": Entry("aswa.models.image.preresnet:PreResNet", "images"),
-    "preresnet164": Entry("aswa.models.image.preresnet:PreResNet", "images"),
-    "wide_resnet10x1": Entry("aswa.models.image.wide_resnet:WideResNet", "images"),
-    "wide_resnet28x10": Entry("aswa.models.image.wide_resnet:WideResNet", "images"),
+KINDS: dict[str, str] = {
+    "knowledge_graph": "aswa.kinds.graphs:KNOWLEDGE_GRAPH",
+    "images": "aswa.kinds.images:IMAGES",
 }
 
-# The first of a kind is what its datasets are for unless `task=` names another.
-TASKS: dict[str, Entry] = {
-    "link_prediction": Entry("aswa.tasks.link_prediction:LinkPrediction", "knowledge_graph"),
-    "query_answering": Entry("aswa.queries.task:QueryAnswering", "knowledge_graph"),
-    "image_classification": Entry("aswa.tasks.image_classification:ImageClassification", "images"),
+MODELS: dict[str, str] = {
+    "distmult": "aswa.models.kge.distmult:DistMult",
+    "complex": "aswa.models.kge.complex:ComplEx",
+    "qmult": "aswa.models.kge.qmult:QMult",
+    "keci": "aswa.models.kge.keci:Keci",
+    "vgg16": "aswa.models.image.vgg:VGG",
+    "vgg16_bn": "aswa.models.image.vgg:VGG",
+    "vgg19": "aswa.models.image.vgg:VGG",
+    "vgg19_bn": "aswa.models.image.vgg:VGG",
+    "preresnet11": "aswa.models.image.preresnet:PreResNet",
+    "preresnet110": "aswa.models.image.preresnet:PreResNet",
+    "preresnet164": "aswa.models.image.preresnet:PreResNet",
+    "wide_resnet10x1": "aswa.models.image.wide_resnet:WideResNet",
+    "wide_resnet28x10": "aswa.models.image.wide_resnet:WideResNet",
 }
 
-AVERAGERS: dict[str, str] = {
-    "sgd": "aswa.averaging.sgd:SGD",
-    "swa": "aswa.averaging.swa:SWA",
-    "ema": "aswa.averaging.ema:EMA",
-    "early_stopping": "aswa.averaging.early_stopping:EarlyStopping",
-    "aswa": "aswa.averaging.aswa:ASWA",
-    "aswa_released": "aswa.averaging.aswa_released:ReleasedASWA",
+METHODS: dict[str, Method] = {
+    "sgd": Method("aswa.averaging.sgd:SGD", "SGD", averages=False),
+    "swa": Method("aswa.averaging.swa:SWA", "SWA"),
+    "ema": Method("aswa.averaging.ema:EMA", "EMA"),
+    "early_stopping": Method(
+        "aswa.averaging.early_stopping:EarlyStopping", "Early stopping", averages=False
+    ),
+    "aswa": Method("aswa.averaging.aswa:ASWA", "ASWA"),
+    "aswa_released": Method("aswa.averaging.aswa_released:ReleasedASWA", "ASWA as released"),
     # One deviation of the released code each.
-    "aswa_unrestored": "aswa.averaging.aswa_released:ReleasedASWA",
-    "aswa_forgetful": "aswa.averaging.aswa_released:ReleasedASWA",
-    "aswa_soft_only": "aswa.averaging.aswa_released:ReleasedASWA",
-    "aswa_ties": "aswa.averaging.aswa_released:ReleasedASWA",
-    "polynomial_decay": "aswa.averaging.polynomial_decay:PolynomialDecay",
+    "aswa_unrestored": Method("aswa.averaging.aswa_released:ReleasedASWA", "ASWA (rejected kept)"),
+    "aswa_forgetful": Method(
+        "aswa.averaging.aswa_released:ReleasedASWA", "ASWA (member forgotten)"
+    ),
+    "aswa_soft_only": Method("aswa.averaging.aswa_released:ReleasedASWA", "ASWA (no hard update)"),
+    "aswa_ties": Method("aswa.averaging.aswa_released:ReleasedASWA", "ASWA (ties accepted)"),
+    "polynomial_decay": Method(
+        "aswa.averaging.polynomial_decay:PolynomialDecay", "Polynomial decay"
+    ),
 }
-
-
-def usual_task(kind: str) -> str:
-    """The name of the task that datasets of this kind are for."""
-    return next(name for name, entry in TASKS.items() if entry.kind == kind)
 
 
 def load(path: str) -> Any:
     """The object named by `package.module:name`."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+@functools.cache
+def models() -> dict[str, str]:
+    """Every model by name: those of this package, then those of others."""
+    return MODELS | _entry_points("aswa.models")
+
+
+@functools.cache
+def methods() -> dict[str, Method]:
+    """Every method by name, in the order of tables."""
+    others = _entry_points("aswa.methods")
+    return METHODS | {name: Method(path, name) for name, path in others.items()}
+
+
+@functools.cache
+def kinds() -> dict[str, Any]:
+    """Every `aswa.kinds.declaration.Kind` by name."""
+    paths = KINDS | _entry_points("aswa.kinds")
+    return {name: load(path) for name, path in paths.items()}
+
+
+def _entry_points(group: str) -> dict[str, str]:
+    return {each.name: each.value for each in importlib.metadata.entry_points(group=group)}

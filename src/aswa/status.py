@@ -1,141 +1,36 @@
-"""`aswa-status RESULTS_DIR`: how far a sweep is, from its folders alone.
+"""`aswa-status RESULTS_DIR`: how far a sweep is.
 
     aswa-status results                    # counts, failures, time left
     aswa-status results --failed           # paths of failed runs, one a line, for scripts
     aswa-status results --watch 10         # again every 10 s, until nothing is left to do
 
-Exit codes: 0 all planned runs are finished, 1 some failed, 3 some are to be done, 2 no such folder.
-Imports no torch, and asks nothing but files and their locks: it works while runs are computed, on
-any machine that sees the folder.
+Exit codes: 0 all planned runs are finished, 1 some failed, 3 some are to be done, 2 a wrong word.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from tabulate import tabulate
-
-from aswa.results.folder import RunFolder
-from aswa.results.store import FINISHED
-
-STATES = ("done", "running", "interrupted", "failed", "waiting")
-
-
-@dataclass(frozen=True)
-class RunState:
-    """One run's folder.
-
-    Attributes:
-        state: one of STATES. `interrupted`: begun, and nobody is at work on it; `waiting`: planned.
-        part: of its epochs done.
-        seconds: that a finished run took.
-        note: who computes it, or the last line of its traceback.
-    """
-
-    path: Path
-    state: str
-    part: float = 0.0
-    seconds: float | None = None
-    note: str = ""
-
-    @property
-    def unit(self) -> str:
-        """dataset × model"""
-        return f"{self.path.parent.parent.name} × {self.path.parent.name}"
-
-
-def read_state(path: Path) -> RunState:
-    """The state of the run in a folder; damaged files count as not there."""
-    folder = RunFolder(path, report=lambda line: None)
-    status = folder.status()
-    said = status.get("status")
-    if said in FINISHED and (path / "result.json").is_file():
-        return RunState(path, "done", 1.0, status.get("seconds"))
-    checkpoint = status.get("checkpoint") or {}
-    part = checkpoint.get("epoch", 0) / max(1, status.get("epochs") or 1)
-    owner = folder.owner()
-    if owner is not None:
-        where = f"{owner.get('host', '?')}, process {owner.get('pid', '?')}"
-        job = f", job {owner['slurm_job']}" if "slurm_job" in owner else ""
-        return RunState(path, "running", part, note=where + job)
-    if said == "failed":
-        lines = str(status.get("traceback", "")).strip().splitlines()
-        return RunState(path, "failed", part, note=lines[-1] if lines else "")
-    return RunState(path, "interrupted" if said else "waiting", part)
-
-
-def read_states(results_dir: Path) -> list[RunState]:
-    """Every run that was planned or begun under RESULTS_DIR, in sorted order.
-
-    Raises:
-        FileNotFoundError: there is no `runs` in it.
-    """
-    runs = results_dir / "runs"
-    if not runs.is_dir():
-        raise FileNotFoundError(
-            f"no folder {runs}; give the results_dir of a sweep, such as `aswa-status results`"
-        )
-    return [read_state(path) for path in sorted(runs.glob("*/*/*")) if path.is_dir()]
-
-
-def seconds_left(states: Sequence[RunState]) -> float | None:
-    """Until all is done, at the pace of the runs of the same kind and the workers of this moment.
-
-    None where nothing is running or no run is done yet, so that nothing can be said.
-    """
-    took: dict[str, list[float]] = {}
-    for state in states:
-        if state.seconds is not None:
-            took.setdefault(state.unit, []).append(state.seconds)
-    running = sum(state.state == "running" for state in states)
-    if not took or not running:
-        return None
-    usual = statistics.mean(value for values in took.values() for value in values)
-    left = [
-        (1 - state.part) * statistics.mean(took.get(state.unit, [usual]))
-        for state in states
-        if state.state in ("running", "interrupted", "waiting")
-    ]
-    return sum(left) / running
-
-
-def text(states: Sequence[RunState]) -> str:
-    """Counts by dataset × model, who is running, what failed and why, and the time left."""
-    units = sorted({state.unit for state in states})
-    counts = Counter((state.unit, state.state) for state in states)
-    rows = [[unit, *(counts[unit, name] or "" for name in STATES)] for unit in units]
-    rows.append(["all", *(sum(s.state == name for s in states) for name in STATES)])
-    parts = [tabulate(rows, ["", *STATES], tablefmt="simple")]
-    for name in ("running", "failed"):
-        lines = [f"  {s.path}: {s.note}" for s in states if s.state == name]
-        if lines:
-            parts.append("\n".join([f"{name}:", *lines]))
-    left = seconds_left(states)
-    if left is not None:
-        parts.append(f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left")
-    return "\n\n".join(parts)
-
-
-def exit_code(states: Sequence[RunState]) -> int:
-    """0 all finished, 1 some failed, 3 some still to do."""
-    found = {state.state for state in states}
-    return 1 if "failed" in found else 0 if found <= {"done"} else 3
+from aswa.extras import require
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Console entry; see the module."""
+    require("experiments", "orjson", "tabulate", "filelock")
+    from aswa.sweeping.status import exit_code, read_states, text
+
     parser = argparse.ArgumentParser(prog="aswa-status", description=__doc__.splitlines()[0])
     parser.add_argument("results_dir", type=Path)
     parser.add_argument("--failed", action="store_true", help="list paths of failed runs only")
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="again and again")
     options = parser.parse_args(arguments)
+    if options.watch is not None and not options.watch > 0:
+        print(f"aswa-status: --watch {options.watch:g}: must be above 0", file=sys.stderr)
+        return 2
     while True:
         try:
             states = read_states(options.results_dir)

@@ -1,13 +1,7 @@
 """The configuration of a run: composed by Hydra from `conf/`, checked, typed. Imports no torch."""
 
-from aswa.config.loading import (
-    BaseOptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    load,
-    resolve,
-    tuned_elsewhere,
-)
+from aswa.config.loading import load, resolve, tuned_elsewhere
+from aswa.config.run_config import BaseOptimizerConfig, RunConfig, ScheduleConfig
 from aswa.config.schema import ConfigError, Misfit
 
 __all__ = [

@@ -1,27 +1,19 @@
-"""Which configurations are one and the same experiment: the names of runs."""
+"""Which configurations are one and the same experiment: the names of runs and of settings.
+
+Every key counts unless its schema says that the key is neutral.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from typing import Any
 
+from aswa.config.schema import flat, neutral_keys
 from aswa.files import canonical_json
+from aswa.registry import kinds
 
-# What says where and how a run is computed, not what: no part of run_id.
-WHERE_AND_HOW = (
-    "device",
-    "threads",
-    "memory_budget",
-    "data_dir",
-    "results_dir",
-    "checkpoint_seconds",
-    "save_weights",
-    "tracker",
-)
-
-
-# Of a dataset, what makes results differ: not counts, folders, tables of rates.
-OF_THE_DATA = ("name", "sha256", "valid_ratio", "train_size", "test_size", "augment_validation")
+# Schedules whose numbers follow from what is averaged: they belong to the methods of a run.
+SCHEDULES_OF_METHODS = ("fair",)
 
 
 def run_id(resolved: dict[str, Any]) -> str:
@@ -30,17 +22,77 @@ def run_id(resolved: dict[str, Any]) -> str:
     Args:
         resolved: a whole configuration, as it is recorded with results.
     """
-    relevant = {key: value for key, value in resolved.items() if key not in WHERE_AND_HOW}
-    dataset = {"sha256": None, **resolved["dataset"]}
-    relevant["dataset"] = {key: dataset[key] for key in OF_THE_DATA if key in dataset}
-    if "task" in relevant:  # files of queries are known by their bytes
-        relevant["task"] = {key: v for key, v in relevant["task"].items() if key != "folder"}
-    return hashlib.sha256(canonical_json(_one_way(relevant)).encode()).hexdigest()[:12]
+    return _hash(_relevant(resolved))
+
+
+def setting_id(resolved: dict[str, Any]) -> str:
+    """`run_id` without the seed: runs of one setting are pooled over seeds."""
+    return _hash({key: value for key, value in _relevant(resolved).items() if key != "seed"})
 
 
 def training_id(resolved: dict[str, Any]) -> str:
-    """The same for runs that end with the same weights, whatever these are evaluated on."""
-    return run_id({key: value for key, value in resolved.items() if key != "task"})
+    """`run_id` without the task: runs with the same weights at the end."""
+    return _hash({key: value for key, value in _relevant(resolved).items() if key != "task"})
+
+
+def setting(resolved: dict[str, Any]) -> dict[str, Any]:
+    """What can change a result, without the seed, flat (dotted key → value), in three parts.
+
+    Returns:
+        `shared`: by all methods of the run; `methods`: by name, each one's own options, so that a
+        method alone and on a common trajectory has one setting; `evaluation`: the task's options,
+        which change no training.
+    """
+    relevant = _relevant(resolved)
+    groups = {key: relevant.pop(key, {}) for key in ("optimizer", "task")}
+    relevant.pop("seed")
+    schedule = relevant.get("schedule", {})
+    of_methods = {}
+    if schedule.get("name") in SCHEDULES_OF_METHODS:
+        of_methods = {f"schedule.{key}": v for key, v in schedule.items() if key != "name"}
+        relevant["schedule"] = {"name": schedule["name"]}
+    methods = {
+        name: flat(options, f"optimizer.{name}.") | of_methods
+        for name, options in groups["optimizer"].items()
+        if name != "name"
+    }
+    return {
+        "shared": flat(relevant),
+        "methods": methods,
+        "evaluation": flat(groups["task"], "task."),
+    }
+
+
+def setting_ids(parts: dict[str, Any]) -> dict[str, Any]:
+    """A hash of each part of `setting`; None for no evaluation."""
+    return {
+        "shared": _hash(parts["shared"]),
+        "methods": {name: _hash(options) for name, options in parts["methods"].items()},
+        "evaluation": _hash(parts["evaluation"]) if parts["evaluation"] else None,
+    }
+
+
+def _relevant(resolved: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without its neutral keys."""
+    from aswa.config.run_config import DatasetConfig, RunConfig
+
+    kind = kinds()[resolved["dataset"]["kind"]]
+    task = resolved.get("task") or {"name": kind.usual_task}
+    neutral = {
+        "dataset": neutral_keys(DatasetConfig, kind.dataset),
+        "model": neutral_keys(kind.model, *kind.models.values()),
+        "task": neutral_keys(kind.tasks[task["name"]].options),
+    }
+    top = neutral_keys(RunConfig)
+    found = {key: value for key, value in resolved.items() if key not in top}
+    for group, names in neutral.items():
+        if group in found:
+            found[group] = {k: v for k, v in found[group].items() if k not in names}
+    return found
+
+
+def _hash(values: Any) -> str:
+    return hashlib.sha256(canonical_json(_one_way(values)).encode()).hexdigest()[:12]
 
 
 def _one_way(value: Any) -> Any:

@@ -1,20 +1,27 @@
-"""Hydra's complaints, said so that the fix is in the message."""
+"""Messages that name the fix: the nearest right name, and Hydra's complaints in our words."""
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from aswa.config.schema import nearest
+from aswa.config.members import GROUPS, folders_of_members, members, template
 from aswa.files import conf_dir
 
-GROUPS = (
-    "dataset", "model", "task", "optimizer", "base_optimizer", "schedule", "tracker", "experiment",
-)  # fmt: skip
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """`did you mean X?` for the closest of `names`, or the list of them."""
+    names = list(names)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    listed = f"there are: {', '.join(names)}"
+    if not close:
+        return listed
+    return f"did you mean {close[0]!r}?" + (f" ({listed})" if len(names) <= 5 else "")
 
 
 def explain(error: Exception) -> str:
@@ -43,14 +50,9 @@ def explain(error: Exception) -> str:
 def _elsewhere(word: str) -> str:
     """Which members of the key's group have it, for a key that the chosen member has not."""
     group, _, rest = word.partition(".")
-    paths = [conf_dir() / group / f"{name}.yaml" for name in members(group)] if rest else []
-    having = [path.stem for path in paths if rest in list(_dotted(_read(path)))]
+    names = members(group) if rest else []
+    having = [name for name in names if rest in list(_dotted(template(group, name)))]
     return f"it belongs to {group}={' or '.join(having)}" if having else ""
-
-
-def members(group: str) -> list[str]:
-    """Names that `group=` takes."""
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
 def known_keys() -> list[str]:
@@ -61,7 +63,8 @@ def known_keys() -> list[str]:
     inner = [
         f"{group}.{key}"
         for group in GROUPS[:-1]
-        for path in sorted((conf_dir() / group).glob("*.yaml"))
+        for folder in folders_of_members()
+        for path in sorted((folder / group).glob("*.yaml"))
         for key in _dotted(_read(path))
     ]
     return [*top, *GROUPS, *dict.fromkeys(inner)]

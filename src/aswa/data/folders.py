@@ -50,3 +50,13 @@ def find_split(folder: Path, split: str) -> Path | None:
     """`<split>.txt`, `.txt.gz` or `.txt.xz` of a folder, None if there is none."""
     paths = (folder / f"{split}{ending}" for ending in ENDINGS)
     return next((path for path in paths if path.is_file()), None)
+
+
+def file_checksums(folder: Path) -> dict[str, str]:
+    import hashlib
+
+    return {
+        s: hashlib.sha256(find_split(folder, s).read_bytes()).hexdigest()
+        for s in SPLITS
+        if find_split(folder, s)
+    }

@@ -1,103 +1,85 @@
-"""What belongs to images in a configuration: published hyper-parameters, ranges, labels."""
+"""Images: convolutional networks that classify them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from aswa.config.schema import ConfigError, unknown
-from aswa.registry import AVERAGERS
-
-# Key of a row of `hyperparameters` → places in a configuration that it fills where they are null.
-PLACES = {
-    "epochs": ("epochs",),
-    "batch_size": ("batch_size",),
-    "lr": ("lr",),
-    "weight_decay": ("base_optimizer.weight_decay",),
-    "swa_start": ("schedule.start", "optimizer.swa.start", "optimizer.aswa_released.start"),
-    "swa_lr": ("schedule.swa_lr",),
-    "hard_updates": ("optimizer.aswa_released.hard_updates",),
-}
-# In `fair` all have SWA's schedule but those that average nothing.
-AVERAGING = AVERAGERS.keys() - {"sgd", "early_stopping"}
-ANNEALED = 0.01  # last rate over the first of plain SGD, as in the code of Izmailov et al. 2018
+from aswa.config.schema import setting
+from aswa.kinds.declaration import Filled, Kind, Metric, Plain, TaskDeclaration
 
 
-def settle_images(plain: dict[str, Any]) -> None:
-    """Complete a plain configuration in place; for other kinds of data only check that none asks.
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """What a dataset of conf/dataset has.
 
-    `hyperparameters: NAME` fills what is null from that table of the dataset, by model. What makes
-    the run smaller than the published experiment is written to `dataset.reduced`.
-
-    Raises:
-        ConfigError: no such table, or none for the model.
+    Attributes:
+        images: number by split, which is checked.
+        sha256: by split, of the pixels as uint8 [n, 32, 32, 3].
+        valid_ratio: of the training images, held out for selection by a fixed list.
+        train_size, test_size: so many images only; tables then say so.
+        augment_validation: score validation images cropped and flipped at random.
     """
-    dataset, model = plain["dataset"], plain["model"]
-    tables = dataset.pop("hyperparameters", None) or {}
-    wanted = plain.pop("hyperparameters", None)
-    row: dict[str, Any] = {}
-    if wanted is not None:
-        place = f"hyperparameters={wanted}"
-        if wanted not in tables:
-            raise ConfigError(unknown(f"{place} of dataset={dataset['name']}", wanted, tables))
-        if model["name"] not in tables[wanted]:
-            raise ConfigError(unknown(f"{place}: model", model["name"], tables[wanted]))
-        row = _scaled(tables[wanted][model["name"]], plain["epochs"])
-        for key, value in row.items():
-            for dotted in PLACES[key]:
-                _fill(plain, dotted, value)
-    _settle_schedule(plain)
-    if dataset["kind"] == "images":
-        dataset["reduced"] = _reduced(plain, tables.get(wanted, {}).get(model["name"], {}))
+
+    classes: int = setting(least=2)
+    images: dict[str, Any] | None = setting(None, keys=("train", "test"), neutral=True)
+    sha256: dict[str, Any] | None = setting(None, keys=("train", "test"))
+    valid_ratio: float = setting(above=0, below=1)
+    train_size: int | None = setting(None, least=1)
+    test_size: int | None = setting(None, least=1)
+    augment_validation: bool = setting(False)
 
 
-def _scaled(row: dict[str, Any], epochs: Any) -> dict[str, Any]:
-    """The row for another number of epochs: averaging begins at the same part of the run."""
-    if not isinstance(epochs, int):
-        return row
-    return {**row, "swa_start": max(1, round(row["swa_start"] * epochs / row["epochs"]))}
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """What all networks have; without batch-norm there are no `batch_norm_batches`."""
+
+    mean: list[Any] = setting()
+    std: list[Any] = setting()
+    channels_last: bool = setting()
+    compile: bool = setting()
+    batch_norm_batches: int = setting(50, least=1)
+    dropout: float = setting(0.0, least=0, below=1)
 
 
-def _fill(plain: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set a key that is there and null."""
-    *groups, key = dotted.split(".")
-    for group in groups:
-        plain = plain.get(group) or {}
-    if key in plain and plain[key] is None:
-        plain[key] = value
+def metrics(options: Mapping[str, Any]) -> list[Metric]:
+    """Top-1 accuracy and cross-entropy."""
+    return [
+        Metric("accuracy", "Accuracy", True, "classification"),
+        Metric("loss", "Loss", False, "loss"),
+    ]
 
 
-def _settle_schedule(plain: dict[str, Any]) -> None:
-    """`fair` without anything that averages: the rate decays to the end of the run."""
-    if plain["schedule"]["name"] != "fair" or AVERAGING & plain["optimizer"].keys():
-        return
-    plain["schedule"]["start"] = plain["epochs"]
-    plain["schedule"]["swa_lr"] = ANNEALED * _number(plain["lr"])
+def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
+    """Say what makes the run smaller than the published experiment."""
+    return Filled(reduced=_reduced(plain, hyperparameters))
 
 
-def _reduced(plain: dict[str, Any], published: dict[str, Any]) -> str | None:
+def _reduced(plain: Plain, published: Mapping[str, Any]) -> str | None:
     """`4000 training images, 10 epochs`; None for an experiment at its full size."""
-    parts = []
+    parts, epochs = [], plain["epochs"]
     for split, word in (("train", "training"), ("test", "test")):
         if size := plain["dataset"].get(f"{split}_size"):
             parts.append(f"{size} {word} images")
-    if _number(plain["epochs"]) < published.get("epochs", 0):
-        parts.append(f"{plain['epochs']} of {published['epochs']} epochs")
+    if isinstance(epochs, int) and epochs < published.get("epochs", 0):
+        parts.append(f"{epochs} of {published['epochs']} epochs")
     elif parts and not published:
-        parts.append(f"{plain['epochs']} epochs")
+        parts.append(f"{epochs} epochs")
     return ", ".join(parts) or None
 
 
-def _number(value: Any) -> float:
-    """Of a value that is not checked yet; what is no number is refused later, by its key."""
-    return float(value) if isinstance(value, (int, float)) else 0.0
-
-
-def check_images(resolved: dict[str, Any]) -> None:
-    """What only image runs have.
-
-    Raises:
-        ConfigError: names the key and what would do.
-    """
-    ratio = resolved["dataset"]["valid_ratio"]
-    if not (isinstance(ratio, (int, float)) and 0 < ratio < 1):
-        raise ConfigError(f"dataset.valid_ratio={ratio}: must be a number in (0, 1), such as 0.05")
+IMAGES = Kind(
+    name="images",
+    words="images",
+    dataset=Images,
+    model=Network,
+    tasks={
+        "image_classification": TaskDeclaration(
+            "aswa.tasks.image_classification:ImageClassification", metrics
+        ),
+    },
+    fetching="aswa.data.fetching.cifar",
+    fill="aswa.kinds.images:fill_images",
+    torchrun=True,
+)

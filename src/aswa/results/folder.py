@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
-import json
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aswa.results.store import SCHEMA, CorruptRecord, read_record, read_result, write_record
+from aswa.files import Locked, is_locked, lock
+from aswa.results.store import CorruptRecord, read_record, read_result, write_record
 
-LOCK = ".lock"
+LOCK, OWNER = ".lock", ".owner.json"
 
 
 class Busy(RuntimeError):
@@ -36,41 +35,31 @@ class RunFolder:
     def lock(self, wait: bool = True) -> Iterator[None]:
         """Only one process works in the folder; another one waits, or is told.
 
-        The lock is the kernel's (`flock`), not a file that says so: when its owner dies, in
-        whatever way, it is gone, and no clock is asked. The file holds who the owner is.
+        The lock is the kernel's: when its owner dies, in whatever way, the lock is free.
 
         Raises:
             Busy: another process is at work, and `wait` is false.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOCK).open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not wait:
-                    raise Busy(self.path) from None
-                self._report(f"{self.path}: another process is computing this run; waiting for it")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            file.truncate(0)
-            json.dump(_myself(), file)
-            file.flush()
-            for leftover in self.path.glob(".*.tmp"):  # of a writer that was killed
-                leftover.unlink(missing_ok=True)
-            yield
+        path = self.path / LOCK
+        if wait and is_locked(path):
+            self._report(f"{self.path}: another process is computing this run; waiting for it")
+        try:
+            with lock(path, wait):
+                write_record(self.path / OWNER, _myself())
+                for leftover in self.path.glob(".*.tmp"):  # of a writer that was killed
+                    leftover.unlink(missing_ok=True)
+                yield
+        except Locked:
+            raise Busy(self.path) from None
 
     def owner(self) -> dict[str, Any] | None:
         """Host, process and job of who works in the folder now; None if nobody does."""
-        try:
-            with (self.path / LOCK).open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back at once
-                return None
-        except FileNotFoundError:
+        if not is_locked(self.path / LOCK):
             return None
-        except BlockingIOError:
-            try:
-                return dict(json.loads((self.path / LOCK).read_text()))
-            except ValueError:  # it is just being written
-                return {}
+        try:
+            return read_record(self.path / OWNER)
+        except (FileNotFoundError, CorruptRecord):  # it is just being written
+            return {}
 
     def result(self) -> dict[str, Any] | None:
         """The finished run's record; None if there is none that can be trusted."""
@@ -89,13 +78,13 @@ class RunFolder:
         except FileNotFoundError:
             return {}
         except CorruptRecord as error:
-            self._report(f"{error}; the run starts from the beginning")
+            self._report(f"{error}; what the run did before is not known")
             return {}
 
     def write_status(self, state: str, **details: Any) -> None:
         """Say that the run is `running`, `interrupted`, `failed`, `done` or `collapsed`."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        record = {"schema": SCHEMA, "run_id": self.path.name, "status": state, "updated": now}
+        record = {"run_id": self.path.name, "status": state, "updated": now}
         write_record(self.path / "status.json", {**record, **details})
 
     def write_result(self, record: dict[str, Any], history: dict[str, Any]) -> None:

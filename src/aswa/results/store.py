@@ -1,17 +1,18 @@
-"""The record of a run on disk: `results/runs/<dataset>/<model>/<run_id>/`.
+"""Records on disk: `results/runs/<dataset>/<model>/<run_id>/`.
 
     result.json    the finished run, written once, last and atomically
     status.json    what the run is doing, or the traceback it died of
     history.json   one entry an epoch: losses, validation scores, decisions
+    plan.json      what the run was planned with
 
-Disk is the truth; trackers only mirror it. Imports neither torch nor anything of training.
+Disk is the truth; trackers only mirror it. JSON is strict: a number that is not finite is null.
+Imports neither torch nor anything of training.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import deque
 from collections.abc import Iterator
 from operator import itemgetter
@@ -22,8 +23,8 @@ import orjson
 
 from aswa.files import canonical_json, write_bytes
 
-SCHEMA = 1
-EXPONENT = re.compile(rb"e(-)(\d)(?=[,\]}])")  # of one digit, where Python has two
+SCHEMA = 2
+READABLE = (1, 2)
 FINISHED = ("done", "collapsed")
 ROW = ("metric", "optimizer", "split", "value")
 REQUIRED = ("schema", "run_id", "status", "dataset", "model", "seed", "rows")
@@ -40,13 +41,16 @@ class CorruptRecord(ValueError):
 def digest(record: dict[str, Any]) -> str:
     """sha256 of a record without its own `sha256` field."""
     body = {key: value for key, value in record.items() if key != "sha256"}
-    return hashlib.sha256(canonical_json(body).encode()).hexdigest()
+    if record.get("schema") == 1:
+        return hashlib.sha256(canonical_json(body).encode()).hexdigest()
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write a JSON record with its digest, atomically. Non-finite floats stay `NaN`/`Infinity`."""
-    sealed = {**record, "sha256": digest(record)}
-    write_bytes(path, (json.dumps(sealed, indent=1, ensure_ascii=False) + "\n").encode())
+    """Write a JSON record with its schema and its digest, atomically."""
+    body = {"schema": SCHEMA, **record}
+    content = orjson.dumps({**body, "sha256": digest(body)}, option=orjson.OPT_INDENT_2)
+    write_bytes(path, content + b"\n")
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -57,10 +61,8 @@ def read_record(path: Path) -> dict[str, Any]:
         CorruptRecord: it is not JSON, not an object, or not what was written.
     """
     content = path.read_bytes()
-    if (quick := _quickly(content)) is not None:
-        return quick
     try:
-        record = json.loads(content)
+        record = _parsed(content)
     except ValueError as error:
         raise CorruptRecord(path, f"not valid JSON ({error})") from None
     if not isinstance(record, dict):
@@ -70,24 +72,15 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _quickly(content: bytes) -> dict[str, Any] | None:
-    """A record whose digest is right by orjson, ten times as fast as Python; None if it is not so.
-
-    That may only be because it has numbers that orjson reads or writes otherwise: Python decides.
-    """
+def _parsed(content: bytes) -> Any:
     try:
-        record = orjson.loads(content)
-        body = {key: value for key, value in record.items() if key != "sha256"}
-        text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    except (AttributeError, TypeError, ValueError):
-        return None
-    text = EXPONENT.sub(rb"e\g<1>0\g<2>", text)
-    same = record.get("sha256") == hashlib.sha256(text).hexdigest()
-    return record if same else None
+        return orjson.loads(content)
+    except ValueError:
+        return json.loads(content)  # schema 1 has NaN and Infinity
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """Read a `result.json` of schema 1. Same errors as `read_record`, and missing fields named."""
+    """Read a `result.json`. Same errors as `read_record`, and missing fields named."""
     record = read_record(path)
     missing = [key for key in REQUIRED if key not in record]
     if missing:
@@ -98,7 +91,7 @@ def read_result(path: Path) -> dict[str, Any]:
         deque(map(itemgetter(*ROW), record["rows"]), maxlen=0)
     except (KeyError, TypeError):
         raise CorruptRecord(path, f"its rows lack some of {', '.join(ROW)}") from None
-    if record["schema"] != SCHEMA:
+    if record["schema"] not in READABLE:
         raise CorruptRecord(path, f"schema {record['schema']!r}, this version reads {SCHEMA}")
     return record
 

@@ -16,10 +16,10 @@ from omegaconf import DictConfig
 from aswa.config import ConfigError, tuned_elsewhere
 from aswa.results.folder import RunFolder
 from aswa.sweeping import progress, slurm
-from aswa.sweeping.gpus import workers_abreast
 from aswa.sweeping.outcome import BUSY, RunFailed, RunHopeless, SweepFailed
-from aswa.sweeping.plan import PLAN, freeze
-from aswa.sweeping.plan_cache import Meanings
+from aswa.sweeping.plan import PLAN, write_plan
+from aswa.sweeping.plan_cache import PlanCache
+from aswa.sweeping.workers import workers_abreast
 
 POLL_SECONDS = 2.0
 
@@ -70,8 +70,8 @@ class Grid:
             SweepFailed: some runs failed each time they were tried.
         """
         results_dir = Path(str(self.master.results_dir))
-        meanings = Meanings(self.master, self.loader, results_dir)
-        jobs, done = self._plan(meanings, combinations)
+        cache = PlanCache(self.master, self.loader, results_dir)
+        jobs, done = self._plan(cache, combinations)
         sweep = progress.Sweep(results_dir, total=len(jobs) + done, done=done)
         print(sweep.begin(self._local_launcher()), flush=True)
         failed: list[Job] = []
@@ -98,24 +98,24 @@ class Grid:
             workers["n_jobs"] = workers_abreast(self.master.threads, self.master.device)
         return os.getpid()
 
-    def _plan(self, meanings: Meanings, combinations: Sequence[list[str]]) -> tuple[list[Job], int]:
+    def _plan(self, cache: PlanCache, combinations: Sequence[list[str]]) -> tuple[list[Job], int]:
         """Runs to do, each once and with its plan in its folder, and how many are finished."""
         misfits: Counter[str] = Counter()
         jobs: dict[str, Job] = {}
         done: set[str] = set()
         for overrides in combinations:
-            meaning = meanings.of(overrides)
-            if meaning.misfit:
-                misfits[meaning.misfit] += 1
+            planned = cache.of(overrides)
+            if planned.misfit:
+                misfits[planned.misfit] += 1
                 continue
-            folder = RunFolder(Path(meaning.folder), report=lambda line: print(line, flush=True))
-            if meaning.folder in jobs or meaning.folder in done:
+            folder = RunFolder(Path(planned.folder), report=lambda line: print(line, flush=True))
+            if planned.folder in jobs or planned.folder in done:
                 continue
             if folder.result() is not None:
-                done.add(meaning.folder)
+                done.add(planned.folder)
             else:
-                jobs[meaning.folder] = Job(list(overrides), folder, meaning.title)
-        meanings.remember()
+                jobs[planned.folder] = Job(list(overrides), folder, planned.title)
+        cache.save()
         for reason, n in misfits.items():
             print(f"left out ({n}): {reason}", flush=True)
         if misfits and not jobs and not done:
@@ -124,8 +124,8 @@ class Grid:
         for job in jobs.values():
             if job.folder.owner() is not None and (job.folder.path / PLAN).exists():
                 continue  # it is being computed with the plan that is there
-            composed, config = meanings.compose(job.overrides)
-            freeze(composed, config, job.overrides)
+            composed, config = cache.compose(job.overrides)
+            write_plan(composed, config, job.overrides)
             notes.add(tuned_elsewhere(config) if composed.lr is None else "")
         for note in sorted(notes - {""}):
             print(note, flush=True)
@@ -152,7 +152,7 @@ class Grid:
 
     def _launch(self, jobs: list[Job]) -> list[tuple[Job, str | None]]:
         """Jobs with what went wrong with them: None, BUSY or an error."""
-        words = [[*job.overrides, f"+frozen={_quoted(job.folder.path)}"] for job in jobs]
+        words = [[*job.overrides, f"+planned={_quoted(job.folder.path)}"] for job in jobs]
 
         def launch() -> Any:
             return self.launcher.launch(words, initial_job_idx=self.launched)

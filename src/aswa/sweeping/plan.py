@@ -1,4 +1,4 @@
-"""What a run was planned with, kept in its folder, so that a later edit does not reach it.
+"""What a run is planned with, kept in its folder, so that a later edit does not reach the run.
 
 `plan.json` holds the composed configuration, the commit, the changes that were not committed (once
 each, in RESULTS_DIR/.sweep/diffs/) and the versions of the packages.
@@ -17,15 +17,14 @@ from omegaconf import DictConfig, OmegaConf
 from aswa.config import ConfigError, RunConfig, resolve
 from aswa.files import write_bytes
 from aswa.results.provenance import git_diff, git_state, versions
-from aswa.results.store import SCHEMA, CorruptRecord, read_record, write_record
+from aswa.results.store import CorruptRecord, read_record, write_record
 
 PLAN = "plan.json"
 
 
-def freeze(composed: DictConfig, config: RunConfig, overrides: Sequence[str]) -> None:
+def write_plan(composed: DictConfig, config: RunConfig, overrides: Sequence[str]) -> None:
     """Write `plan.json` of a run that is about to be launched or computed."""
     plan = {
-        "schema": SCHEMA,
         "run_id": config.run_id,
         "planned": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "overrides": list(overrides),
@@ -48,7 +47,7 @@ def _code(results_dir: Path) -> dict[str, Any]:
     return {"sha": git_state()["sha"], "diff": name, "versions": versions()}
 
 
-def thaw(folder: Path) -> tuple[RunConfig, str]:
+def load_plan(folder: Path) -> tuple[RunConfig, str]:
     """The configuration that a run was planned with, and a warning if the code is another now.
 
     Raises:

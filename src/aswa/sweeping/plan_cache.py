@@ -1,4 +1,4 @@
-"""Which run a list of overrides means, remembered, so that a second look costs no composing."""
+"""Overrides → planned run, remembered, so that planning a sweep again composes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,69 +15,86 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, open_dict
 
-from aswa.config import RunConfig, resolve
-from aswa.config.schema import Misfit
+from aswa.config import Misfit, RunConfig, resolve
+from aswa.config.members import folders_of_members
 from aswa.data.folders import data_folders
-from aswa.files import canonical_json, conf_dir, write_bytes
+from aswa.files import canonical_json, write_bytes
 
 CODE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
-class Meaning:
-    """What a combination of overrides is: a run's folder, or why there is none.
+class PlannedRun:
+    """The run that a combination of overrides names, or why there is none.
 
     Attributes:
         folder: of the run; empty for a combination that makes no sense.
         title: for people.
         misfit: why the combination is left out.
+        files: path → state of the files whose bytes are part of the configuration.
     """
 
     folder: str = ""
     title: str = ""
     misfit: str = ""
+    files: dict[str, str] = field(default_factory=dict)
 
 
-class Meanings:
-    """Overrides → meaning. Kept in a file that may be deleted at any time.
+class PlanCache:
+    """Overrides → `PlannedRun`, kept in a file that may be deleted at any time.
 
-    Composing takes milliseconds a run, a look into the file nothing. An entry counts only while the
-    files of conf/, the code that resolves them and the datasets' folders are as they were.
+    Composing takes milliseconds a run, a look into the file nothing. The file counts only while
+    conf/, the code that resolves it and the datasets' folders are as they were; an entry only while
+    the files that it names are.
     """
 
     def __init__(self, master: DictConfig, loader: Any, results_dir: Path) -> None:
         self._master, self._loader = master, loader
-        self._path = results_dir / ".sweep" / "meanings.json"
+        self._path = results_dir / ".sweep" / "plan_cache.json"
         self._known: dict[str, Any] = {}
         self._composed: dict[str, tuple[DictConfig, RunConfig]] = {}
         self._choices: dict[tuple[str, ...], DictConfig] = {}
+        self._file_states: dict[str, str] = {}
         self._state = _state(master.get("data_dir"))
         try:
             stored = json.loads(self._path.read_bytes())
             if stored["state"] == self._state:
-                self._known = stored["meanings"]
+                self._known = stored["runs"]
         except (OSError, ValueError, KeyError, TypeError):
             pass  # it is only a memory
 
-    def of(self, overrides: Sequence[str]) -> Meaning:
-        """Composed if it is new.
+    def of(self, overrides: Sequence[str]) -> PlannedRun:
+        """The run of a combination, composed if it is new or its files changed.
 
         Raises:
             ConfigError: the combination is wrong, not only a misfit.
         """
         key = canonical_json(list(overrides))
         if key in self._known:
-            return Meaning(**self._known[key])
+            known = PlannedRun(**self._known[key])
+            if all(self._file_state(path) == state for path, state in known.files.items()):
+                return known
         try:
             config = self.compose(overrides)[1]
-            meaning = Meaning(str(config.folder), config.title)
+            files = {str(path): self._file_state(str(path)) for path in config.files}
+            planned = PlannedRun(str(config.folder), config.title, files=files)
         except Misfit as error:
-            meaning = Meaning(misfit=str(error))
-        self._known[key] = asdict(meaning)
-        return meaning
+            planned = PlannedRun(misfit=str(error))
+        self._known[key] = asdict(planned)
+        return planned
+
+    def _file_state(self, path: str) -> str:
+        """Size and time of a file; looked up once in a planning."""
+        if path not in self._file_states:
+            try:
+                found = Path(path).stat()
+                self._file_states[path] = f"{found.st_size} {found.st_mtime_ns}"
+            except OSError:
+                self._file_states[path] = ""
+        return self._file_states[path]
 
     def compose(self, overrides: Sequence[str]) -> tuple[DictConfig, RunConfig]:
-        """The configuration of a job, as Hydra gives it to the job, and what it means."""
+        """The configuration of a job, as Hydra gives it to the job, and its typed form."""
         key = canonical_json(list(overrides))
         if key not in self._composed:
             composed = self._compose(overrides)
@@ -107,17 +124,22 @@ class Meanings:
         group = word.package is not None or self._loader.repository.group_exists(key)
         return not group and key.split(".")[0] != "hydra"
 
-    def remember(self) -> None:
+    def save(self) -> None:
         """Write the file."""
-        stored = {"state": self._state, "meanings": self._known}
+        stored = {"state": self._state, "runs": self._known}
         write_bytes(self._path, json.dumps(stored).encode())
 
 
 def _state(data_dir: str | None) -> str:
-    """A hash of all that a meaning depends on besides the overrides."""
+    """A hash of all that every planned run depends on besides its overrides."""
     found = hashlib.sha256()
-    code = [*CODE.glob("config/*.py"), *CODE.glob("kinds/*.py"), *CODE.glob("data/**/*.py")]
-    for path in sorted([*conf_dir().rglob("*.yaml"), *code]):
+    members = [path for folder in folders_of_members() for path in folder.rglob("*.yaml")]
+    code = [
+        path
+        for room in ("config", "kinds", "data", "queries")
+        for path in (CODE / room).rglob("*.py")
+    ]
+    for path in sorted([*members, *code, CODE / "registry.py"]):
         found.update(path.name.encode())
         found.update(path.read_bytes())
     for folder in data_folders(data_dir):

@@ -1,16 +1,22 @@
-"""One GPU for each run of a sweep on one machine, taken before CUDA is looked at."""
+"""The processes of a sweep on one machine: one GPU each, and none outlives its launcher."""
 
 from __future__ import annotations
 
-import fcntl
+import ctypes
 import os
+import signal
 import subprocess
+import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+
+from aswa.files import Locked, lock
+from aswa.sweeping import progress
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_taken: list[IO[str]] = []  # open, and so locked, until this process ends
+_taken = ExitStack()  # of the lock on a GPU, held until this process ends
+_gpu: str | None = None
 
 
 def visible_gpus() -> list[str]:
@@ -34,24 +40,38 @@ def take_gpu() -> str | None:
     Returns:
         its name; None where there is no GPU.
     """
+    global _gpu
     names = visible_gpus()
-    if not names or _taken:
-        return os.environ.get(VISIBLE) if _taken else None
+    if not names or _gpu is not None:
+        return _gpu
     folder = Path(tempfile.gettempdir(), f"aswa-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    chosen = names[os.getpid() % len(names)]
+    _gpu = names[os.getpid() % len(names)]
     for name in names:
-        file = (folder / name.replace("/", "-")).open("w")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
+            _taken.enter_context(lock(folder / name.replace("/", "-"), wait=False))
+        except Locked:
             continue
-        _taken.append(file)
-        chosen = name
+        _gpu = name
         break
-    os.environ[VISIBLE] = chosen
-    return chosen
+    os.environ[VISIBLE] = _gpu
+    return _gpu
+
+
+def die_with_launcher() -> None:
+    """A worker of a killed sweep ends too, so that no run is computed without its sweep.
+
+    The worker is asked to end, so that it saves its run first; a launcher that died before is
+    noticed here.
+    """
+    launcher = progress.launcher()
+    if sys.platform != "linux" or launcher is None:
+        return
+    PR_SET_PDEATHSIG = 1
+    if os.getppid() == launcher:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if not Path(f"/proc/{launcher}").exists():  # it died before this job began
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def workers_abreast(threads: int, device: str) -> int:

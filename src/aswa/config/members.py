@@ -1,0 +1,62 @@
+"""The YAML files of the groups: those of this package, of other packages, and of Hydra's search path."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.resources
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aswa.files import conf_dir
+
+GROUPS = (
+    "dataset", "model", "task", "optimizer", "base_optimizer", "schedule", "tracker", "experiment",
+)  # fmt: skip
+
+_added: list[Path] = []
+
+
+@functools.cache
+def packaged_folders() -> tuple[Path, ...]:
+    """Folders that other packages name by the entry point group `aswa.conf`."""
+    found = importlib.metadata.entry_points(group="aswa.conf")
+    return tuple(Path(str(importlib.resources.files(each.value))) for each in found)
+
+
+def add_folders(folders: Iterable[str]) -> None:
+    """Look into these folders as well: `--config-dir` and `hydra.searchpath` of a command."""
+    _added.extend(path for path in map(Path, folders) if path not in folders_of_members())
+
+
+def folders_of_members() -> list[Path]:
+    """Where the YAML files of the groups are, in the order of looking."""
+    return [conf_dir(), *packaged_folders(), *_added]
+
+
+def members(group: str) -> list[str]:
+    """Names that `group=` takes."""
+    found = (folder / group for folder in folders_of_members())
+    return sorted({path.stem for folder in found for path in folder.glob("*.yaml")})
+
+
+def member_file(group: str, name: str) -> Path | None:
+    """The YAML file of a member; None if there is none."""
+    paths = (folder / group / f"{name}.yaml" for folder in folders_of_members())
+    return next((path for path in paths if path.is_file()), None)
+
+
+def template(group: str, name: str) -> dict[str, Any]:
+    """The keys and usual values of a member, without its `defaults`; empty if it has no file."""
+    path = member_file(group, name)
+    values = {} if path is None else dict(_parsed(path.read_text()))
+    values.pop("defaults", None)
+    return values
+
+
+@functools.lru_cache(maxsize=256)  # a sweep of thousands asks for the same few again and again
+def _parsed(text: str) -> dict[str, Any]:
+    return yaml.safe_load(text) or {}

@@ -1,0 +1,160 @@
+"""One run, complete and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aswa.config import identity
+from aswa.config.schema import setting
+from aswa.registry import kinds, methods
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """A member of conf/dataset; what its kind declares is in `options`."""
+
+    name: str
+    kind: str
+    folder: str = setting(neutral=True)
+    tuned_lr: dict[str, float] = setting(neutral=True)
+    options: dict[str, Any]
+    tuned_at: dict[str, Any] | None = setting(None, neutral=True)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A member of conf/model; `options` are its own."""
+
+    name: str
+    kind: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """A member of conf/task; `options` are its own."""
+
+    name: str
+    kind: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BaseOptimizerConfig:
+    """A member of conf/base_optimizer: the update rule under all methods."""
+
+    name: str = setting(choices=("adam", "sgd", "adagrad"))
+    weight_decay: float = setting(0.0, least=0)
+    momentum: float = setting(0.0, least=0, below=1)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """A member of conf/schedule: the learning rate by epoch."""
+
+    name: str = setting(choices=("constant", "swa", "fair", "cosine"))
+    start: int | None = setting(None, least=0)
+    swa_lr: float | None = setting(None, least=0)
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """A member of conf/tracker."""
+
+    name: str = setting(choices=("none", "wandb"))
+    project: str = "aswa"
+    entity: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run, complete: nothing in it is left to a default elsewhere.
+
+    Attributes:
+        methods: options of each method by name, in the order of tables.
+        resolved: the whole configuration as plain data, as recorded with the results.
+        files: whose bytes are part of the configuration.
+        reduced: what makes the run smaller than the published experiment, in words.
+    """
+
+    dataset: DatasetConfig
+    model: ModelConfig
+    task: TaskConfig
+    optimizer: str
+    methods: dict[str, dict[str, Any]]
+    base_optimizer: BaseOptimizerConfig
+    schedule: ScheduleConfig
+    tracker: TrackerConfig = setting(neutral=True)
+    seed: int = setting(least=0)
+    epochs: int = setting(least=1)
+    batch_size: int = setting(least=1)
+    lr: float = setting(above=0)
+    precision: str = setting(choices=("fp32", "tf32", "bf16", "fp16"))
+    device: str = setting(neutral=True)
+    threads: int = setting(neutral=True, least=1)
+    memory_budget: int = setting(neutral=True, least=64)
+    data_dir: str | None = setting(neutral=True)
+    results_dir: str = setting(neutral=True)
+    checkpoint_seconds: float = setting(neutral=True, least=0)
+    save_weights: bool = setting(neutral=True)
+    resume: str = setting(neutral=True, choices=("auto", "force", "restart"))
+    resolved: dict[str, Any] = setting(neutral=True)
+    files: tuple[Path, ...] = setting((), neutral=True)
+    reduced: str | None = setting(None, neutral=True)
+
+    @property
+    def kind(self) -> Any:
+        """The `aswa.kinds.declaration.Kind` of the dataset."""
+        return kinds()[self.dataset.kind]
+
+    @cached_property
+    def run_id(self) -> str:
+        """Twelve hex digits of sha256 over all that can change a result."""
+        return identity.run_id(self.resolved)
+
+    @cached_property
+    def setting_id(self) -> str:
+        """The same without the seed."""
+        return identity.setting_id(self.resolved)
+
+    @cached_property
+    def setting(self) -> dict[str, Any]:
+        """All that can change a result but the seed, by part: see `identity.setting`."""
+        return identity.setting(self.resolved)
+
+    @cached_property
+    def setting_ids(self) -> dict[str, Any]:
+        """A hash of each part of `setting`."""
+        return identity.setting_ids(self.setting)
+
+    @property
+    def method_labels(self) -> dict[str, str]:
+        """What tables call the methods."""
+        return {name: methods()[name].label for name in self.methods}
+
+    def metrics(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Label, direction and family of the named metrics.
+
+        A metric that the task does not declare has no direction: nothing is best in it.
+        """
+        declared = {m.name: m for m in self.kind.tasks[self.task.name].metrics(self.task.options)}
+        unknown = {"higher_is_better": None, "family": "undeclared", "part": None}
+        return {
+            name: declared[name].described() if name in declared else {"label": name, **unknown}
+            for name in names
+        }
+
+    @property
+    def title(self) -> str:
+        """`dataset model optimizer seed`, for people; an unusual task is named too."""
+        task = f" {self.task.name}" if "task" in self.resolved else ""
+        return f"{self.dataset.name} {self.model.name}{task} {self.optimizer} seed {self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """RESULTS_DIR/runs/<dataset>/<model>/<run_id>"""
+        return Path(self.results_dir, "runs", self.dataset.name, self.model.name, self.run_id)

@@ -1,0 +1,37 @@
+"""The bytes of a graph's files, named in a configuration before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aswa.config.schema import ConfigError
+from aswa.data.fetching.checks import BadRecords, read_records
+from aswa.data.folders import SPLITS, file_checksums, find_folder, find_split
+from aswa.kinds.declaration import Filled, Plain
+
+
+def name_bytes(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
+    """Name the bytes of the files: a run on other bytes is another run.
+
+    The published checksums count first, then what aswa-fetch recorded, then the files themselves.
+
+    Raises:
+        ConfigError: the record of aswa-fetch is damaged.
+    """
+    dataset = plain["dataset"]
+    checksums = {split: (dataset.get("sha256") or {}).get(split) for split in SPLITS}
+    if all(checksums.values()):
+        return Filled()
+    try:
+        folder = find_folder(dataset["folder"], plain.get("data_dir"))
+        records = read_records(folder)
+    except FileNotFoundError:  # said when the graph is to be read
+        return Filled()
+    except BadRecords as error:
+        raise ConfigError(str(error)) from None
+    known = {split: record["sha256"] for split, record in records.items()}
+    unknown = [split for split in SPLITS if not (checksums[split] or known.get(split))]
+    known |= file_checksums(folder) if unknown else {}
+    dataset["sha256"] = {split: checksums[split] or known.get(split) for split in SPLITS}
+    found = [find_split(folder, split) or folder / f"{split}.txt" for split in SPLITS]
+    return Filled(files=tuple(found))

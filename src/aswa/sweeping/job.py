@@ -1,0 +1,106 @@
+"""One job of `aswa-train`: alone, or in a process that a launcher started."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from aswa.config import ConfigError, RunConfig, resolve, tuned_elsewhere
+from aswa.results.folder import Busy, RunFolder
+from aswa.sweeping import progress
+from aswa.sweeping.outcome import BUSY, RunFailed, RunHopeless
+from aswa.sweeping.plan import load_plan, write_plan
+from aswa.sweeping.workers import die_with_launcher, take_gpu
+
+
+def say(text: str) -> None:
+    """A line for a person; under torchrun the first process speaks."""
+    if _first():
+        print(f"aswa-train: {text}", file=sys.stderr)
+
+
+def _first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def run_job(composed: DictConfig, overrides: list[str]) -> str:
+    """Compute the run of a composed configuration, or find it done, and print its headline.
+
+    Args:
+        composed: by Hydra; `planned` in it is the folder of a run that a sweep planned.
+        overrides: that it was composed with.
+
+    Returns:
+        the run's status, or BUSY if another process is computing it.
+    """
+    planned = composed.get("planned")
+    if planned is None:
+        config = resolve(composed)
+        note = tuned_elsewhere(config) if composed.lr is None else ""
+    else:
+        config, note = load_plan(Path(planned))
+    if note:
+        say(note)
+    began = time.perf_counter()
+    record = RunFolder(config.folder, report=lambda _: None).result()  # the session reports
+    took = "already done"
+    if record is None:
+        if planned is None and _first():
+            write_plan(composed, config, overrides)
+        try:
+            record, computed = _compute(config, wait=planned is None)
+        except Busy:
+            return BUSY
+        if computed:
+            took = f"{time.perf_counter() - began:.1f} s"
+    if _first():
+        place = progress.note_end(time.perf_counter() - began)
+        print(f"{place}{config.title}: {headline(record)} ({took})", flush=True)
+    return str(record["status"])
+
+
+def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
+    """The run's record, and whether it was computed here."""
+    from aswa.training.bar import epoch_bar
+    from aswa.training.session import find_or_compute
+    from aswa.training.trajectory import Diverged
+
+    die_with_launcher()
+    if progress.launcher() is not None and config.device in ("auto", "cuda"):
+        take_gpu()
+    try:
+        with epoch_bar(config) as on_epoch:
+            return find_or_compute(config, say, on_epoch, wait)
+    except (ConfigError, Busy):
+        raise
+    except SystemExit as end:  # the run is saved; a signal wants the process to end
+        if progress.launcher() is not None:
+            # joblib would send the exception home as an answer, and keep its worker.
+            sys.stderr.flush()
+            os._exit(int(end.code or 0))
+        raise
+    except Exception as error:
+        kind = RunHopeless if isinstance(error, Diverged) else RunFailed
+        place = config.folder / "status.json"
+        raise kind(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
+
+
+def headline(record: dict[str, Any]) -> str:
+    """Test values of each method: the first metric of every family but losses."""
+    test = [row for row in record["rows"] if row["split"] == "test"]
+    described = record["metrics"]
+    first: dict[str, str] = {}
+    for row in test:
+        facts = described[row["metric"]]
+        if facts["higher_is_better"]:
+            first.setdefault(facts["family"], row["metric"])
+    parts = []
+    for metric in first.values():
+        values = [f"{r['optimizer']} {r['value']:.3f}" for r in test if r["metric"] == metric]
+        parts.append(f"test {metric} {', '.join(values)}")
+    return "; ".join(parts)
