@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -23,12 +22,13 @@ from aswa.analyze import main as analyze
 from aswa.config import RunConfig, load
 from aswa.files import conf_dir
 from aswa.results.folder import RunFolder
-from aswa.status import RunState, read_state, read_states
+from aswa.results.store import write_record
 from aswa.status import main as status_main
 from aswa.sweeping import grid_config as grid_config  # makes the sweeper known to Hydra
-from aswa.sweeping.gpus import workers_abreast
-from aswa.sweeping.plan import thaw
-from aswa.sweeping.plan_cache import Meanings
+from aswa.sweeping.plan import load_plan
+from aswa.sweeping.plan_cache import PlanCache
+from aswa.sweeping.status import RunState, read_state, read_states
+from aswa.sweeping.workers import workers_abreast
 from aswa.training.session import execute
 from small_sweep import SMALL, TRAIN, read, train
 
@@ -61,19 +61,19 @@ def test_a_planned_configuration_is_hydras(recipe: list[str], tmp_path: Path) ->
             ["dataset=cifar100", "model=vgg16", "epochs=7", "seed=1", "lr=0.1"],
             ["dataset=cifar100", "model=vgg16", "epochs=7", "seed=2", "+dataset.sha256.x=1"],
             ["model=vgg16", "seed=2", "model.dropout=0.1", "tracker=wandb", "~tracker.project"],
-            ["seed=3", "optimizer=all", "optimizer.swa.start=null", "+frozen='/a b'"],
+            ["seed=3", "optimizer=all", "optimizer.swa.start=null", "+planned='/a b'"],
             ["seed=4", "schedule=fair", "schedule.start=3", "data_dir=x"],
         )
     ]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", ["hydra.verbose=true"], RunMode.MULTIRUN)
-        meanings = Meanings(master, loader, tmp_path)
+        cache = PlanCache(master, loader, tmp_path)
         for words in jobs:
             expected = loader.load_sweep_config(master, words)
             with open_dict(expected):
                 del expected["hydra"]
-            assert meanings._compose(words) == expected
+            assert cache._compose(words) == expected
 
 
 def test_misfits_are_left_out_and_said(tmp_path: Path) -> None:
@@ -132,11 +132,11 @@ def test_a_queued_run_keeps_the_configuration_it_was_planned_with(tmp_path: Path
     assert plan["config"] == json.loads(json.dumps(config.resolved))
     (config.folder / "result.json").unlink()
     (config.folder / "status.json").unlink()
-    again, note = thaw(config.folder)
+    again, note = load_plan(config.folder)
     assert (again.run_id, note) == (config.run_id, "")
     # The job is composed with other words than the plan's, as after an edit of conf/.
     done = train(*SMALL, "seed=7", "epochs=3", f"results_dir={tmp_path}",
-                 f"+frozen={config.folder}")  # fmt: skip
+                 f"+planned={config.folder}")  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = read(config.folder / "result.json")
     assert (record["seed"], record["config"]["epochs"]) == (0, 20)
@@ -149,7 +149,7 @@ def test_a_plan_that_means_another_run_is_refused(tmp_path: Path) -> None:
     plan["composed"]["epochs"] = 19
     del plan["sha256"]
     (config.folder / "plan.json").write_text(json.dumps(plan))
-    done = train(*SMALL, f"results_dir={tmp_path}", f"+frozen={config.folder}")
+    done = train(*SMALL, f"results_dir={tmp_path}", f"+planned={config.folder}")
     assert done.returncode == 2
     assert "changed while the run was queued; start the sweep again" in done.stderr
 
@@ -221,10 +221,9 @@ def test_status_tells_what_the_folders_say(
     failed = Path(capsys.readouterr().out.strip())
     assert read(failed / "status.json")["status"] == "failed"
 
-    with (queued / ".lock").open("w") as file:  # and now somebody works there
-        file.write('{"host": "node7", "pid": 12, "slurm_job": "34"}')
-        file.flush()
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with RunFolder(queued).lock():  # and now somebody works there
+        owner = {"host": "node7", "pid": 12, "slurm_job": "34"}
+        write_record(queued / ".owner.json", owner)
         state = read_state(queued)
     assert (state.state, state.note) == ("running", "node7, process 12, job 34")
 
@@ -239,7 +238,7 @@ def test_runs_abreast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_worker_takes_a_gpu_of_its_own(tmp_path: Path) -> None:
     """Two at once get different ones; the GPU of one that died is free again."""
-    code = "from aswa.sweeping.gpus import take_gpu; print(take_gpu(), flush=True); input()"
+    code = "from aswa.sweeping.workers import take_gpu; print(take_gpu(), flush=True); input()"
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "3,5", "TMPDIR": str(tmp_path)}
 
     def worker() -> subprocess.Popen[str]:

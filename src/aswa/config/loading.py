@@ -160,6 +160,8 @@ def _optional(schemas: list[type[Any]]) -> set[str]:
 
 def _check_together(config: RunConfig) -> None:
     """What single keys do not show."""
+    if config.seed >= 2**63:
+        raise ConfigError(f"seed={config.seed}: must be below 2^63, or records could not hold it")
     device = config.device.split(":")[0]
     if device not in ("auto", "cpu", "cuda"):
         raise unknown(f"device={config.device}", device, ("auto", "cpu", "cuda"))

@@ -78,10 +78,9 @@ class Rule(NamedTuple):
             or (self.below is not None and not value < self.below)
         )
         if outside or (isinstance(value, float) and not math.isfinite(value)):
-            raise ConfigError(f"{place}={value}: must be {self._words(value)}")
+            raise ConfigError(f"{place}={value}: must be {self._words()}")
 
-    def _words(self, value: Any) -> str:
-        noun = "a whole number" if isinstance(value, int) else "a number"
+    def _words(self) -> str:
         lower = self.least if self.least is not None else self.above
         upper = self.most if self.most is not None else self.below
         if lower is None and upper is None:
@@ -90,7 +89,7 @@ class Rule(NamedTuple):
             return f"at least {lower:g}" if self.least is not None else f"a number above {lower:g}"
         left = "[" if self.least is not None else "("
         right = "]" if self.most is not None else ")"
-        return f"{noun} in {left}{lower:g}, {upper:g}{right}"
+        return f"a number in {left}{lower:g}, {upper:g}{right}"
 
 
 def setting(

@@ -21,7 +21,11 @@ from aswa.sweeping.outcome import RunFailed, SweepFailed
 
 
 def run_command() -> None:
-    """Follow the words of the command line. Exit codes: 0 done, 1 a run failed, 2 wrong configuration, 130 Ctrl-C."""
+    """Follow the words of the command line.
+
+    Raises:
+        SystemExit: 1 a run failed, 2 the configuration is wrong, 130 Ctrl-C.
+    """
     own_tracebacks = "HYDRA_FULL_ERROR" not in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come through, and are explained here
     try:
