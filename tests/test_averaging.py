@@ -25,7 +25,7 @@ from aswa.averaging import (
     ReleasedASWA,
     recompute_batch_norm,
 )
-from aswa.averaging.averager import better
+from aswa.averaging.scored import better
 from aswa.averaging.reference import (
     ReferenceASWA,
     ReferenceEarlyStopping,

@@ -1,0 +1,52 @@
+"""Adaptive Stochastic Weight Averaging (arXiv 2406.19092): `from aswa import ASWA`.
+
+The averaging methods of `aswa.averaging` are looked up when they are asked for, so that
+`import aswa` does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aswa.averaging import (
+        ASWA,
+        EMA,
+        SGD,
+        SWA,
+        Averager,
+        Decision,
+        EarlyStopping,
+        PolynomialDecay,
+        ReleasedASWA,
+        recompute_batch_norm,
+    )
+
+    __version__: str
+
+__all__ = [
+    "ASWA",
+    "EMA",
+    "SGD",
+    "SWA",
+    "Averager",
+    "Decision",
+    "EarlyStopping",
+    "PolynomialDecay",
+    "ReleasedASWA",
+    "__version__",
+    "recompute_batch_norm",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'aswa' has no attribute {name!r}")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("aswa")
+    return getattr(import_module("aswa.averaging"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,18 +1,38 @@
 """Weight averaging for any PyTorch training loop. Imports torch only.
 
+    from aswa.averaging import ASWA
+
     aswa = ASWA(model)
     for epoch in range(epochs):
         train_one_epoch(model, loader, optimizer)
-        decision = aswa.update(model, evaluate)   # evaluate(module) -> float, higher is better
+        decision = aswa.update(model, evaluate)     # evaluate(module) -> float, higher is better
     torch.save(aswa.module.state_dict(), "averaged.pt")
 
-`SGD`, `SWA`, `EMA`, `EarlyStopping` and `ASWA` share one protocol (`Averager`); an averager only
-watches: it never changes the running model, its mode or the random state.
+`SGD`, `SWA`, `EMA`, `EarlyStopping`, `PolynomialDecay`, `ASWA` and `ReleasedASWA` share one
+protocol, `Averager`: `update` once an epoch, `step` once an optimizer step, `module` or `members()`
+to evaluate and deploy, `state_dict` to resume exactly. An averager only watches: it never changes
+the running model, its mode or torch's random state, so any number of them can ride on one run.
+
+Caveats:
+
+- ASWA selects on validation data every epoch. Compare it with the best epoch by validation
+  (`EarlyStopping` with infinite patience), not with the last epoch.
+- Batch-norm: give `batches=loader`, training inputs from which the statistics of averaged weights
+  are recomputed (and `forward=` where a batch is neither inputs, (inputs, …) nor a dict of them).
+  ASWA does so before it scores; for SWA and EMA `members()` does, so call it before `module` is
+  evaluated or saved.
+- Cost: an ASWA epoch is one evaluation of Θ and one of Θ̂, and two copies of the trained weights;
+  `every=k` asks every k-th epoch only, `device="cpu"` keeps the average off the GPU.
+- Frozen parameters are shared, not copied: whatever changes them changes the average too, and
+  they must not be unfrozen later.
+- Distributed training: all ranks update together. Where each scores a shard of the validation
+  split, `reduce=` makes one score of theirs; ranks that disagree without it are refused.
+- Generators of numpy and `random` from which `evaluate` or a loader draws are not put back.
 """
 
-from aswa.averaging.aswa import ASWA, Decision
+from aswa.averaging.aswa import ASWA
 from aswa.averaging.aswa_released import ReleasedASWA
-from aswa.averaging.averager import Averager
+from aswa.averaging.averager import Averager, Decision
 from aswa.averaging.batch_norm import has_batch_norm, recompute_batch_norm
 from aswa.averaging.early_stopping import EarlyStopping
 from aswa.averaging.ema import EMA

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Unpack
 
 from torch import nn
 
-from aswa.averaging.aswa import ASWA, Decision
-from aswa.averaging.averager import Evaluate, better, score
-from aswa.averaging.batch_norm import Batches
+from aswa.averaging.aswa import ASWA
+from aswa.averaging.averager import Decision, Evaluate
+from aswa.averaging.scored import ScoredOptions
 
 
 class ReleasedASWA(ASWA):
@@ -25,63 +25,58 @@ class ReleasedASWA(ASWA):
     so Θ_A moves at every epoch. All switches the other way give `ASWA`'s decisions. Buffers
     follow this library's rules (the released code averages integer counters as floats).
 
+    `best_score` is v_A, which falls after a rejection that was not restored. The first decision
+    is a soft update onto nothing (n = 0, Θ̂ = Θ): the released code's random initial ensemble has
+    weight 0, and is here taken to score worse than the first epoch. After a hard update that
+    forgets its member, `n_averaged` is 0 although Θ_A goes on.
+
     Args:
         model: the running model.
-        batches: as in `ASWA`.
-        start: calls of `update` to let pass, as SWA's; each counts as a rejection.
+        start: as in `ASWA`.
+        every: as in `ASWA`.
         hard_updates: false as in the single-GPU script, which has none.
         restore_on_reject: put Θ_A back after a rejection, as the paper says.
         keep_member: n ← 1 after a hard update, as the paper says.
         accept_ties: soft update at v̂ = v_A.
+        options: as in `ASWA`.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        *,
-        batches: Batches | None = None,
         start: int = 0,
+        every: int = 1,
+        *,
         hard_updates: bool = True,
         restore_on_reject: bool = False,
         keep_member: bool = False,
         accept_ties: bool = True,
+        **options: Unpack[ScoredOptions],
     ) -> None:
-        super().__init__(model, batches=batches)
-        self.start, self.n_epochs = start, 0
+        super().__init__(model, start, every, **options)
         self.hard_updates = hard_updates
         self.restore_on_reject = restore_on_reject
         self.keep_member = keep_member
         self.accept_ties = accept_ties
 
-    def update(self, model: nn.Module, evaluate: Evaluate) -> Decision:
-        """Score Θ = `model` and the look-ahead, decide, and move Θ_A as the released code does.
-
-        `best_score` is v_A, which falls after a rejection that was not restored. The first call
-        is a soft update onto nothing (n = 0, Θ̂ = Θ): the released code's random initial ensemble
-        has weight 0, and is here taken to score worse than the first epoch.
-        """
-        self.n_epochs += 1
-        if self.n_epochs <= self.start:
-            return Decision.REJECT
-        v = score(model, evaluate)
-        if self._weights is None:
+    def _decide(self, model: nn.Module, evaluate: Evaluate) -> Decision:
+        """Score Θ = `model` and the look-ahead, and move Θ_A as the released code does."""
+        v = self._measure(model, evaluate)
+        if not self._begun:
             self._restart(model)
             self.best_score, self.last_scores = v, (v, math.nan)
             return Decision.SOFT
-        look_ahead = self._look(model, self._weights)
-        v_hat = score(look_ahead.module, evaluate)
+        look_ahead = self._look(model)
+        v_hat = self._measure(look_ahead.module, evaluate)
         self.last_scores = (v, v_hat)
-        if self.hard_updates and better(v, v_hat) and better(v, self.best_score):
+        if self.hard_updates and self._better(v, v_hat) and self._better(v, self.best_score):
             self._restart(model)
             self.n_averaged = 1 if self.keep_member else 0
             self.best_score = v
             return Decision.HARD
-        accept = better(v_hat, self.best_score) or (self.accept_ties and v_hat == self.best_score)
+        tie = self.accept_ties and v_hat == self.best_score
+        accept = tie or self._better(v_hat, self.best_score)
         if accept or not self.restore_on_reject:
-            self._weights, self._look_ahead = look_ahead, self._weights
-            self.best_score = v_hat
+            self._accept(look_ahead, v_hat)
         self.n_averaged += accept
         return Decision.SOFT if accept else Decision.REJECT
-
-    def _counters(self) -> dict[str, Any]:
-        return {**super()._counters(), "n_epochs": self.n_epochs}

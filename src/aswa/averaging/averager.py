@@ -2,115 +2,235 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+import enum
+import warnings
+from collections.abc import Callable
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
 
-from aswa.averaging.weights import AveragedWeights
+from aswa.averaging.batch_norm import (
+    Batches,
+    Forward,
+    forward_inputs,
+    has_batch_norm,
+    recompute_batch_norm,
+)
+from aswa.averaging.weights import AveragedWeights, unwrapped
 
 Evaluate = Callable[[nn.Module], float]
-"""Validation score of a module, higher is better. Must not train it."""
+"""Validation score of a module. Must not train it."""
+
+
+class Decision(enum.Enum):
+    """What an epoch did to an ensemble."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    REJECT = "reject"
+
+
+class Options(TypedDict, total=False):
+    """The keyword options of every method: see `Averager`."""
+
+    batches: Batches | None
+    forward: Forward
+    device: torch.device | str | None
 
 
 class Averager:
     """Watches a model being trained and offers other weights for it.
 
+    A method overrides `step` or `update`, and moves its weights with `_restart` and `_average`.
+    Prefixes of `torch.compile` and DDP are seen through: wrapped and bare models are one.
+    Parameters that are frozen (`requires_grad` false) at construction share their storage with the
+    running model and are no part of the state.
+
     Args:
         model: the running model; never changed, only read and copied.
+        batches: training inputs from which batch-norm statistics of averaged weights are
+            recomputed (see `recompute_batch_norm`). Models without batch-norm never use them.
+        forward: runs one element of `batches` through a module.
+        device: where the average is kept, such as "cpu"; None: where the running model is.
 
     Attributes:
-        n_averaged: models in the average; 0 before the first.
+        n_averaged: models in the average. 0 before the first: `module` then shows the running
+            model as it was at the last update.
+        version: grows whenever the offered weights change, in `step` or in `update`.
+        decision: what the last update decided; None where nothing was decided.
+        last_scores: (v, v̂) behind that decision; None where nothing was decided.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._running = model
-        self._weights: AveragedWeights | None = None
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        batches: Batches | None = None,
+        forward: Forward = forward_inputs,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self._running = unwrapped(model)
+        self._frozen = frozenset(
+            name for name, p in self._running.named_parameters() if not p.requires_grad
+        )
+        self._batches, self._forward = batches, forward
+        self._device = None if device is None else torch.device(device)
+        self._copy: AveragedWeights | None = None
+        self._begun = False
+        self._warned = False
+        self._statistics = 0  # the version to which the batch-norm statistics belong
         self.n_averaged = 0
+        self.version = 0
+        self.decision: Decision | None = None
+        self.last_scores: tuple[float, float] | None = None
 
     @property
     def module(self) -> nn.Module:
-        """The weights to evaluate or deploy: the running model until the first update."""
-        return self._running if self._weights is None else self._weights.module
+        """The offered weights: one object for life, which later updates change in place.
+
+        With batch-norm, `members()` brings its statistics up to date.
+        """
+        if self._stale:
+            self._warn_of_statistics(stacklevel=3)
+        return self._weights.module
+
+    @property
+    def score(self) -> float | None:
+        """Validation score of the offered weights, where the method measured it."""
+        return None
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the method asks for the end of training."""
+        return False
+
+    def members(self) -> list[nn.Module]:
+        """What is to be evaluated or deployed, with batch-norm statistics of its own weights.
+
+        They are recomputed from `batches` where the weights have changed since the last time.
+        Under synchronised batch-norm that is a collective call, for all ranks.
+        """
+        module = self._weights.module
+        if self._stale and self._batches is not None:
+            recompute_batch_norm(module, self._batches, self._forward)
+            self._statistics = self.version
+        elif self._stale:
+            self._warn_of_statistics(stacklevel=3)
+        return [module]
 
     def step(self, model: nn.Module) -> None:
         """Call after each optimizer step. Most methods have nothing to do then."""
 
-    def update(self, model: nn.Module, evaluate: Evaluate) -> Any:
-        """Call after each epoch."""
+    def update(self, model: nn.Module, evaluate: Evaluate) -> Decision | None:
+        """Call after each epoch; the decision, or None from methods that decide nothing."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on exactly, as plain numbers and copied tensors."""
-        weights = None if self._weights is None else self._weights.state_dict()
-        return {"method": type(self).__name__, "weights": weights, **self._counters()}
+        weights = self._weights.state_dict() if self._begun else None
+        decision = None if self.decision is None else self.decision.value
+        return {
+            "method": type(self).__name__,
+            "weights": weights,
+            "decision": decision,
+            "statistics": self._statistics,
+            **self._counters(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave.
 
         Raises:
-            ValueError: the state is another method's, or another model's.
+            ValueError: the state is another method's, or another model's, or lacks an entry.
         """
         if state.get("method") != type(self).__name__:
             raise ValueError(
                 f"this is the state of {state.get('method')}, not {type(self).__name__}"
             )
-        self._weights = None
+        missing = self.state_dict().keys() - state.keys()
+        if missing:
+            raise ValueError(
+                f"this state lacks {sorted(missing)}: another version of aswa wrote it"
+            )
         if state["weights"] is not None:
-            self._restart(self._running)
-            assert self._weights is not None
             self._weights.load_state_dict(state["weights"])
+        elif self._copy is not None:
+            self._copy.assign(self._running)
+        self._begun = state["weights"] is not None
+        self._statistics = state["statistics"]
+        self.decision = None if state["decision"] is None else Decision(state["decision"])
         for name in self._counters():
             setattr(self, name, state[name])
 
     def _counters(self) -> dict[str, Any]:
         """The attributes beside the weights that make up the state."""
-        return {"n_averaged": self.n_averaged}
+        own = {"n_averaged": self.n_averaged, "version": self.version}
+        return {**own, "last_scores": self.last_scores}
+
+    @property
+    def _weights(self) -> AveragedWeights:
+        """The weights behind `module`, which are made when they are first needed."""
+        if self._copy is None:
+            self._copy = AveragedWeights(self._running, self._frozen, self._device)
+        return self._copy
+
+    def _changed(self) -> None:
+        """The offered weights are others than before."""
+        self.version += 1
 
     def _restart(self, model: nn.Module) -> None:
-        """Θ_avg ← Θ."""
-        if self._weights is None:
-            self._weights = AveragedWeights(model)
-        else:
-            self._weights.assign(model)
-        self.n_averaged = 1
+        """Θ_avg ← Θ, n ← 1."""
+        self._weights.assign(unwrapped(model))
+        self._begun, self.n_averaged = True, 1
+        self._changed()
+
+    def _average(self, model: nn.Module, weight: float) -> None:
+        """Θ_avg ← Θ_avg + weight · (Θ − Θ_avg), n ← n + 1; from nothing, Θ_avg ← Θ."""
+        if not self._begun:
+            self._restart(model)
+            return
+        self._weights.lerp(unwrapped(model), weight)
+        self.n_averaged += 1
+        self._changed()
+
+    def _wait(self, model: nn.Module) -> None:
+        """An update without a turn: until the average begins, `module` shows Θ."""
+        if self._begun:
+            return
+        self._running = unwrapped(model)
+        if self._copy is not None:
+            self._copy.assign(self._running)
+        self._changed()
+        self._statistics = self.version
+
+    @property
+    def _stale(self) -> bool:
+        """Whether batch-norm statistics, where there are any, belong to other weights."""
+        return self._begun and self._statistics != self.version
+
+    def _warn_of_statistics(self, stacklevel: int) -> None:
+        """Say once that averaged statistics of batch-norm are about to be used."""
+        if self._warned or not has_batch_norm(self._running):
+            return
+        self._warned = True
+        method = type(self).__name__
+        fix = "read members()" if self._batches is not None else f"give {method} batches=loader"
+        warnings.warn(
+            f"the batch-norm statistics that {method} uses are averages of statistics, not those "
+            f"of the averaged weights; {fix}, so that forward passes recompute them",
+            stacklevel=stacklevel,
+        )
 
 
-def score(module: nn.Module, evaluate: Evaluate) -> float:
-    """`evaluate(module)`, without gradients and without a trace: modes and random state as before.
-
-    Raises:
-        TypeError: `evaluate` gave something that is not one number.
-    """
-    with _undisturbed(module), torch.no_grad():
-        value = evaluate(module)
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"evaluate(module) must return one number, higher is better; got {type(value).__name__}"
-        ) from None
+def check_turns(method: str, start: int, every: int) -> None:
+    """Raise ValueError unless `start` and `every` count epochs."""
+    if start < 0 or every < 1 or int(start) != start or int(every) != every:
+        raise ValueError(
+            f"{method} needs whole numbers start >= 0 and every >= 1, not {start} and {every}"
+        )
 
 
-def better(a: float, b: float) -> bool:
-    """a > b, where NaN is worse than every number."""
-    return a > b or (b != b and a == a)
-
-
-@contextmanager
-def _undisturbed(module: nn.Module) -> Iterator[None]:
-    """Put back training modes and random state, whatever the block does to them."""
-    modes = [(part, part.training) for part in module.modules()]
-    cuda = {t.device for t in module.parameters() if t.is_cuda}
-    random_state = torch.get_rng_state()
-    cuda_state = {device: torch.cuda.get_rng_state(device) for device in cuda}
-    try:
-        yield
-    finally:
-        torch.set_rng_state(random_state)
-        for device, state in cuda_state.items():
-            torch.cuda.set_rng_state(state, device)
-        for part, training in modes:
-            part.training = training
+def has_turn(epoch: int, start: int, every: int) -> bool:
+    """Whether `epoch`, from 0, is one of start, start + every, start + 2·every, …"""
+    return epoch >= start and (epoch - start) % every == 0

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
-from aswa.averaging.averager import Averager, Evaluate, better, score
+from aswa.averaging.averager import Evaluate
+from aswa.averaging.scored import Scored, ScoredOptions
 
 
-class EarlyStopping(Averager):
-    """Keeps the weights of the epoch with the highest validation score (the earliest of equals).
+class EarlyStopping(Scored):
+    """Keeps the weights of the epoch with the best validation score (the earliest of equals).
 
     Args:
         model: the running model.
         patience: epochs without improvement after which `should_stop` is true and nothing is
             kept any more. Infinite patience is the control "best epoch by validation".
+        options: `mode` and `reduce` of `Scored`, `batches`, `forward` and `device` of `Averager`.
 
     Attributes:
-        best_score: the highest validation score so far; NaN is worse than every number.
+        best_score: the best validation score so far; NaN is worse than every number.
         best_epoch: the call of `update`, from 1, that had it; 0 before the first.
     """
 
-    def __init__(self, model: nn.Module, patience: float = math.inf) -> None:
+    def __init__(
+        self, model: nn.Module, patience: float = math.inf, **options: Unpack[ScoredOptions]
+    ) -> None:
         if not patience >= 1:
             raise ValueError(f"EarlyStopping needs patience >= 1, not {patience}")
-        super().__init__(model)
+        super().__init__(model, **options)
         self.patience = patience
         self.n_epochs = 0
-        self.best_score = math.nan
         self.best_epoch = 0
 
     @property
@@ -41,12 +44,12 @@ class EarlyStopping(Averager):
         """Evaluate `model` and keep its weights if it is the best so far."""
         if self.should_stop:
             return
+        v = self._measure(model, evaluate)
         self.n_epochs += 1
-        v = score(model, evaluate)
-        if self.best_epoch == 0 or better(v, self.best_score):
+        if self.best_epoch == 0 or self._better(v, self.best_score):
             self._restart(model)
             self.best_score, self.best_epoch = v, self.n_epochs
 
     def _counters(self) -> dict[str, Any]:
-        own = {"n_epochs": self.n_epochs, "best_score": self.best_score}
-        return {**super()._counters(), **own, "best_epoch": self.best_epoch}
+        own = {"n_epochs": self.n_epochs, "best_epoch": self.best_epoch}
+        return {**super()._counters(), **own}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
-from aswa.averaging.averager import Averager, Evaluate
+from aswa.averaging.averager import Averager, Evaluate, Options, check_turns, has_turn
 
 
 class PolynomialDecay(Averager):
@@ -22,31 +22,26 @@ class PolynomialDecay(Averager):
         model: the running model.
         eta: η ≥ 0.
         start: calls of `update` to let pass before the first that is averaged.
-
-    With batch-norm, call `recompute_batch_norm` on its `module` before evaluating it.
+        options: `batches`, `forward` and `device` of `Averager`.
     """
 
-    def __init__(self, model: nn.Module, eta: float = 3.0, start: int = 0) -> None:
-        if eta < 0 or start < 0 or int(start) != start:
-            raise ValueError(
-                f"PolynomialDecay needs eta >= 0 and a whole number start >= 0, "
-                f"not {eta} and {start}"
-            )
-        super().__init__(model)
-        self.eta, self.start = eta, start
-        self.n_epochs = 0
+    def __init__(
+        self, model: nn.Module, eta: float = 3.0, start: int = 0, **options: Unpack[Options]
+    ) -> None:
+        if not eta >= 0:
+            raise ValueError(f"PolynomialDecay needs eta >= 0, not {eta}")
+        check_turns("PolynomialDecay", start, every=1)
+        super().__init__(model, **options)
+        self.eta, self.start, self.n_epochs = eta, start, 0
 
     def update(self, model: nn.Module, evaluate: Evaluate) -> None:
         """Average `model` in, if averaging has begun; it is not evaluated."""
-        self.n_epochs += 1
-        if self.n_epochs <= self.start:
-            return
-        if self._weights is None:
-            self._restart(model)
-        else:
+        if has_turn(self.n_epochs, self.start, every=1):
             t = self.n_averaged + 1
-            self._weights.lerp(model, (self.eta + 1) / (t + self.eta))
-            self.n_averaged = t
+            self._average(model, (self.eta + 1) / (t + self.eta))
+        else:
+            self._wait(model)
+        self.n_epochs += 1
 
     def _counters(self) -> dict[str, Any]:
         return {**super()._counters(), "n_epochs": self.n_epochs}

@@ -1,7 +1,8 @@
-"""The arithmetic under every averager: a module whose weights are a mean of another's.
+"""The arithmetic under every method: a module whose weights are a mean of another's.
 
-Floating-point parameters and buffers are averaged, integer and boolean buffers copied. Half
-precision (fp16, bf16) is averaged in fp32 and rounded only for the module that is shown.
+Floating-point parameters and buffers are averaged, integer and boolean buffers copied, frozen
+parameters shared. Half precision (fp16, bf16) is averaged in fp32 and rounded only for the module
+that is shown.
 """
 
 from __future__ import annotations
@@ -11,75 +12,115 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 HALF = (torch.float16, torch.bfloat16)
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside `torch.compile` and (Distributed)DataParallel, in any order."""
+    while True:
+        if isinstance(model, (DataParallel, DistributedDataParallel)):
+            model = model.module
+        elif "_orig_mod" in model._modules:  # torch.compile; the import of its class costs a second
+            model = model.get_submodule("_orig_mod")
+        else:
+            return model
+
+
 def named_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Every parameter and buffer once (tied ones under their first name), detached."""
-    for name, parameter in module.named_parameters():
-        yield name, parameter.detach()
-    for name, buffer in module.named_buffers():
-        yield name, buffer.detach()
+    """Every parameter and buffer once, tied ones under their first name."""
+    yield from module.named_parameters()
+    yield from module.named_buffers()
 
 
 class AveragedWeights:
     """A copy of `model` in which running averages of its weights are kept.
 
+    Args:
+        model: unwrapped; so are the models of all methods.
+        frozen: names of parameters that are shared with `model`: same storage, never averaged.
+        device: where the copy is kept; None: where `model` is, also after `model` moves. Frozen
+            parameters on another device are copied once, here.
+
     Attributes:
-        module: the copy; same class, devices, dtypes, ties and `requires_grad` as `model`.
+        module: the copy, one object for life; class, dtypes, ties and `requires_grad` of `model`.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.module = copy.deepcopy(model)
+    def __init__(
+        self,
+        model: nn.Module,
+        frozen: frozenset[str] = frozenset(),
+        device: torch.device | None = None,
+    ) -> None:
+        self._frozen, self._device = frozen, device
+        self.module = copy.deepcopy(model, self._not_copied(model))
+        state = self._state(self.module)
         # fp32 masters of half-precision tensors, by name; other tensors are their own master.
-        self._fp32 = {
-            name: tensor.float()
-            for name, tensor in named_state(self.module)
-            if tensor.dtype in HALF
-        }
+        self._fp32 = {name: t.float() for name, t in state.items() if t.dtype in HALF}
         # Copied, not averaged: what has no mean (counters, flags), and floating-point buffers that
         # hold an infinity, such as attention masks: −inf − (−inf) is not a number.
         parameters = {name for name, _ in self.module.named_parameters()}
         self._copied = {
             name
-            for name, tensor in named_state(self.module)
+            for name, tensor in state.items()
             if not (tensor.is_floating_point() or tensor.is_complex())
             or (name not in parameters and not torch.isfinite(tensor).all())
         }
 
     def assign(self, model: nn.Module) -> None:
         """Θ_avg ← Θ."""
-        masters, running, copied = self._pairs(model)
-        _copy(masters, running)
-        _copy(*copied)
-        self._round()
+        self._copy(*self.follow(model))
 
     def lerp(self, model: nn.Module, weight: float) -> None:
         """Θ_avg ← Θ_avg + weight · (Θ − Θ_avg), in place."""
-        masters, running, copied = self._pairs(model)
-        if masters:
-            torch._foreach_lerp_(masters, running, weight)
-        _copy(*copied)
-        self._round()
+        masters, running = self.follow(model)
+        averaged = [name for name in masters if name not in self._copied]
+        if averaged:  # torch refuses empty lists
+            ends = [running[name].to(masters[name]) for name in averaged]
+            torch._foreach_lerp_([masters[name] for name in averaged], ends, weight)
+        self._copy({name: masters[name] for name in self._copied}, running)
 
     def look_ahead(self, base: AveragedWeights, model: nn.Module, weight: float) -> None:
-        """Θ_self ← Θ_base + weight · (Θ − Θ_base); `base` is left as it is, to the last bit."""
-        masters, running, copied = self._pairs(model)
-        if masters and next(base.module.parameters()).device != masters[0].device:
-            base._move(masters[0].device)
-        origin = [base._fp32.get(name, tensor) for name, tensor in named_state(base.module)
-                  if name not in self._copied]  # fmt: skip
-        for master, start, end in zip(masters, origin, running, strict=True):
-            torch.lerp(start, end, weight, out=master)  # one pass; foreach has no out=
-        _copy(*copied)
-        self._round()
+        """Θ_self ← Θ_base + weight · (Θ − Θ_base); `base` keeps its values, to the last bit."""
+        (masters, running), (starts, _) = self.follow(model), base.follow(model)
+        for name, master in masters.items():  # one pass over each; foreach has no out=
+            if name not in self._copied:
+                start, end = starts[name].to(master), running[name].to(master)
+                torch.lerp(start, end, weight, out=master)
+        self._copy({name: masters[name] for name in self._copied}, running)
+
+    def take(self, other: AveragedWeights) -> None:
+        """Θ_self ← Θ_other, to the last bit: masters, batch-norm statistics, counters."""
+        self._copy(self._masters(), other._masters())
+
+    def follow(self, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Be where `model` is, unless there is a device of one's own, and share what is frozen.
+
+        Returns:
+            Masters and tensors of `model`, by name, of all that is not frozen.
+
+        Raises:
+            ValueError: `model` has other tensors than the one this was built from, or trains a
+                parameter that is shared.
+        """
+        own, new = dict(named_state(self.module)), dict(named_state(model))
+        if [(name, t.shape) for name, t in own.items()] != [(n, t.shape) for n, t in new.items()]:
+            raise ValueError(_difference(own, new))
+        for name, mine in own.items():
+            device = self._device or new[name].device
+            if mine.device != device:
+                mine.data = mine.data.to(device)
+                if name in self._fp32:
+                    self._fp32[name] = self._fp32[name].to(device)
+        for name in self._frozen:
+            self._share(name, own.pop(name), new.pop(name))
+        masters = {name: self._fp32.get(name, tensor.detach()) for name, tensor in own.items()}
+        return masters, {name: tensor.detach() for name, tensor in new.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Name → tensor, copied, in the precision in which the average is kept."""
-        return {
-            name: self._fp32.get(name, tensor).clone() for name, tensor in named_state(self.module)
-        }
+        """Name → tensor, copied, in the precision in which the average is kept; none is frozen."""
+        return {name: tensor.clone() for name, tensor in self._masters().items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what `state_dict` gave, exactly.
@@ -87,68 +128,73 @@ class AveragedWeights:
         Raises:
             ValueError: names or shapes differ from this model's.
         """
-        own = {name: self._fp32.get(name, t) for name, t in named_state(self.module)}
+        own = self._masters()
         for name in own.keys() ^ state.keys():
             where = "the saved weights" if name in own else "this model"
-            raise ValueError(f"cannot restore the average: {where} has no {name!r}")
+            raise ValueError(
+                f"cannot restore the average: {where} has no {name!r} (frozen parameters are not "
+                "saved: the same ones must be frozen now)"
+            )
         for name, tensor in own.items():
             if tensor.shape != state[name].shape:
                 raise ValueError(
                     f"cannot restore the average: {name!r} has shape {tuple(state[name].shape)} "
                     f"in the saved weights, {tuple(tensor.shape)} in this model"
                 )
-            tensor.copy_(state[name])
-        self._round()
-
-    def _pairs(
-        self, model: nn.Module
-    ) -> tuple[list[Tensor], list[Tensor], tuple[list[Tensor], list[Tensor]]]:
-        """(masters, running tensors of the same dtype) to average, and (own, running) to copy."""
-        own, new = list(named_state(self.module)), list(named_state(model))
-        if [(name, t.shape) for name, t in own] != [(name, t.shape) for name, t in new]:
-            raise ValueError(self._difference(dict(own), dict(new)))
-        if own and own[0][1].device != new[0][1].device:
-            self._move(new[0][1].device)
-            own = list(named_state(self.module))
-        masters: list[Tensor] = []
-        running: list[Tensor] = []
-        copied: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for (name, mine), (_, theirs) in zip(own, new, strict=True):
-            master = self._fp32.get(name, mine)
-            if name in self._copied:
-                copied[0].append(master)
-                copied[1].append(theirs)
-            else:
-                masters.append(master)
-                running.append(theirs if theirs.dtype == master.dtype else theirs.to(master.dtype))
-        return masters, running, copied
-
-    def _move(self, device: torch.device) -> None:
-        """Be where the running model is."""
-        self.module.to(device)
-        self._fp32 = {name: tensor.to(device) for name, tensor in self._fp32.items()}
+        self._copy(own, state)
 
     @staticmethod
-    def _difference(own: dict[str, Tensor], new: dict[str, Tensor]) -> str:
-        """Which tensor makes `model` another model than the one this was built from."""
+    def _share(name: str, mine: Tensor, theirs: Tensor) -> None:
+        """Use the storage of a frozen parameter, wherever the running model has it now."""
+        if theirs.requires_grad:
+            raise ValueError(
+                f"{name!r} was frozen when this averager was built, so its storage is shared and "
+                "not averaged, but it is trained now; build the averager after unfreezing it"
+            )
+        if mine.device == theirs.device and mine.data_ptr() != theirs.data_ptr():
+            mine.data = theirs.data
 
-        def shape(state: dict[str, Tensor], name: str) -> str:
-            return str(tuple(state[name].shape)) if name in state else "absent"
+    def _not_copied(self, model: nn.Module) -> dict[int, object]:
+        """What deepcopy need not make: shared parameters, and tensors for another device."""
+        memo: dict[int, object] = {}
+        for name, tensor in named_state(model):
+            there = tensor.detach().to(self._device or tensor.device)
+            if name in self._frozen:
+                # A subclass of Parameter (quantised weights) is more than its storage.
+                plain = type(tensor) is nn.Parameter
+                memo[id(tensor)] = nn.Parameter(there, requires_grad=False) if plain else tensor
+            elif there.device != tensor.device:
+                trained = isinstance(tensor, nn.Parameter)
+                memo[id(tensor)] = nn.Parameter(there, tensor.requires_grad) if trained else there
+        return memo
 
-        odd = next(name for name in [*new, *own] if shape(own, name) != shape(new, name))
-        return (
-            f"the model differs from the one this averager was built with, at {odd!r}: "
-            f"{shape(new, odd)} now, {shape(own, odd)} then; build a new averager for a new model"
-        )
+    def _state(self, module: nn.Module) -> dict[str, Tensor]:
+        """Name → tensor of all that is kept, which is all that is not frozen."""
+        return {n: t.detach() for n, t in named_state(module) if n not in self._frozen}
 
-    def _round(self) -> None:
-        """Show the fp32 averages of half-precision tensors in the module."""
+    def _masters(self) -> dict[str, Tensor]:
+        """Name → tensor of all that is kept, in the precision in which it is kept."""
+        return {**self._state(self.module), **self._fp32}
+
+    def _copy(self, own: dict[str, Tensor], new: dict[str, Tensor]) -> None:
+        """Copy `new` into the masters `own`, and show all masters in the module."""
+        if own:  # torch refuses empty lists
+            torch._foreach_copy_([*own.values()], [new[name] for name in own])
         if self._fp32:
-            for name, tensor in named_state(self.module):
-                if name in self._fp32:
-                    tensor.copy_(self._fp32[name])
+            shown = self._state(self.module)
+            torch._foreach_copy_([shown[name] for name in self._fp32], [*self._fp32.values()])
 
 
-def _copy(own: list[Tensor], new: list[Tensor]) -> None:
-    if own:  # torch refuses empty lists
-        torch._foreach_copy_(own, new)
+def _difference(own: dict[str, Tensor], new: dict[str, Tensor]) -> str:
+    """Which tensor makes a model another model than the one that an average was built from."""
+
+    def shape(state: dict[str, Tensor], name: str) -> str:
+        return str(tuple(state[name].shape)) if name in state else "absent"
+
+    odd = [name for name in [*new, *own] if shape(own, name) != shape(new, name)]
+    if not odd:
+        return "the model has the tensors of the one this averager was built with in another order"
+    return (
+        f"the model differs from the one this averager was built with, at {odd[0]!r}: "
+        f"{shape(new, odd[0])} now, {shape(own, odd[0])} then; build a new averager for a new model"
+    )

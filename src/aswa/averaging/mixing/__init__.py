@@ -1,0 +1,6 @@
+"""Operators on several models that train side by side; unlike an averager they write into them."""
+
+from aswa.averaging.mixing.independent import Independent
+from aswa.averaging.mixing.mixing import Mixing
+
+__all__ = ["Independent", "Mixing"]
