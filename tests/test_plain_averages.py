@@ -13,7 +13,7 @@ from aswa.averaging.reference import (
     ReferenceSWA,
     flat,
 )
-from drifting_model import drift, small_model
+from drifting_model import bits, drift, small_model
 
 
 @pytest.mark.parametrize(("start", "every"), [(0, 1), (2, 1), (1, 3)])
@@ -60,3 +60,36 @@ def test_polynomial_decay_is_its_explicit_sum(eta: float, start: int) -> None:
         torch.testing.assert_close(flat(decay.module), flat(swa.module), rtol=1e-6, atol=1e-6)
     with pytest.raises(ValueError, match="needs eta >= 0"):
         PolynomialDecay(model, -1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"half_life": 3.0}, {"decay": 0.9, "warmup": 10}, {"half_life": 0.5, "warmup": 4}]
+)
+def test_ema_by_half_life_and_with_warm_up(options: dict[str, float]) -> None:
+    model, ema, twin = small_model(), EMA(small_model(), **options), ReferenceEMA(**options)
+    for _ in range(15):
+        drift(model)
+        ema.step(model)
+        twin.step(flat(model))
+        torch.testing.assert_close(flat(ema.module), twin.weights, rtol=1e-5, atol=1e-5)
+
+
+def test_half_life_halves_and_warm_up_is_off_by_default() -> None:
+    assert EMA(small_model(), half_life=5).decay ** 5 == pytest.approx(0.5)
+    assert EMA(small_model(), warmup=True).warmup == 10
+    assert EMA(small_model()).decay == 0.999
+    model = small_model()
+    averagers = [EMA(model, 0.9), EMA(model, 0.9, warmup=False), EMA(model, 0.9, warmup=1)]
+    for _ in range(5):
+        drift(model)
+        for ema in averagers:
+            ema.step(model)
+        assert all(bits(ema.module) == bits(averagers[0].module) for ema in averagers)
+
+
+@pytest.mark.parametrize(
+    "options", [{"decay": 1.0}, {"decay": 0.9, "half_life": 5}, {"half_life": 0}, {"warmup": -1}]
+)
+def test_ema_options_out_of_range_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="EMA needs"):
+        EMA(small_model(), **options)

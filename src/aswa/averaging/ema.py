@@ -56,4 +56,5 @@ class EMA(Averager):
         self._average(model, 1 - decay)
 
     def update(self, model: nn.Module, evaluate: Evaluate) -> None:
-        """Nothing to do at the end of an epoch."""
+        """Nothing to do at the end of an epoch, but for showing Θ before the first step."""
+        self._wait(model)

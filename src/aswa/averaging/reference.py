@@ -23,9 +23,9 @@ def mean(members: list[Tensor]) -> Tensor:
     return torch.stack(members).mean(0)
 
 
-def worth(score: float) -> tuple[bool, float]:
-    """Sort key in which NaN is below every number, −inf included."""
-    return (False, 0.0) if math.isnan(score) else (True, score)
+def worth(score: float, mode: str = "max") -> tuple[bool, float]:
+    """Sort key in which better is larger and NaN is below every number, infinities included."""
+    return (False, 0.0) if math.isnan(score) else (True, score if mode == "max" else -score)
 
 
 class ReferenceSWA:
@@ -46,10 +46,13 @@ class ReferenceSWA:
 
 
 class ReferenceEMA:
-    """Explicit sum Σ (1 − β) β^(T−t) Θ_t, the first Θ weighing β^T."""
+    """Explicit sum Σ (1 − β_t) β_{t+1} ⋯ β_T Θ_t, where β_0 is 0."""
 
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
+    def __init__(
+        self, decay: float = 0.999, half_life: float | None = None, warmup: float = 0
+    ) -> None:
+        self.decay = decay if half_life is None else 2 ** (-1 / half_life)
+        self.warmup = warmup
         self.steps: list[Tensor] = []
 
     def step(self, theta: Tensor) -> None:
@@ -59,10 +62,10 @@ class ReferenceEMA:
     @property
     def weights(self) -> Tensor:
         """Θ_EMA [P]."""
-        last = len(self.steps) - 1
+        later = range(1, len(self.steps))
+        beta = [0.0] + [min(self.decay, (1 + t) / (self.warmup + t)) for t in later]
         weighted = [
-            (1 if t == 0 else 1 - self.decay) * self.decay ** (last - t) * theta
-            for t, theta in enumerate(self.steps)
+            (1 - beta[t]) * math.prod(beta[t + 1 :]) * theta for t, theta in enumerate(self.steps)
         ]
         return torch.stack(weighted).sum(0)
 
@@ -116,7 +119,9 @@ class ReferenceEarlyStopping:
 class ReferenceASWA:
     """The algorithm of the paper on a list of members (DESIGN: equations 1 to 4 of `ASWA`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: int = 0, every: int = 1, mode: str = "max") -> None:
+        self.start, self.every, self.mode = start, every, mode
+        self.n_epochs = 0
         self.members: list[Tensor] = []
         self.best_score = math.nan
 
@@ -125,15 +130,16 @@ class ReferenceASWA:
         """Θ_ASWA [P]."""
         return mean(self.members)
 
-    def update(self, theta: Tensor, v: float, v_hat: float) -> str:
-        """Θ [P] with score v, and the score that the look-ahead would get; the decision."""
-        if not self.members:
+    def update(self, theta: Tensor, v: float, v_hat: float) -> str | None:
+        """Θ [P] with score v, and the score that the look-ahead would get; the decision, if due."""
+        self.n_epochs += 1
+        if self.n_epochs - 1 not in range(self.start, self.n_epochs, self.every):
+            return None
+        running, look_ahead, best = (worth(s, self.mode) for s in (v, v_hat, self.best_score))
+        if not self.members or (running > best and running > look_ahead):
             self.members, self.best_score = [theta], v
             return "hard"
-        if worth(v) > worth(self.best_score) and worth(v) > worth(v_hat):
-            self.members, self.best_score = [theta], v
-            return "hard"
-        if worth(v_hat) > worth(self.best_score):
+        if look_ahead > best:
             self.members, self.best_score = [*self.members, theta], v_hat
             return "soft"
         return "reject"

@@ -113,7 +113,7 @@ class AveragedWeights:
                 mine.data = mine.data.to(device)
                 if name in self._fp32:
                     self._fp32[name] = self._fp32[name].to(device)
-        for name in self._frozen:
+        for name in [name for name in own if name in self._frozen]:
             self._share(name, own.pop(name), new.pop(name))
         masters = {name: self._fp32.get(name, tensor.detach()) for name, tensor in own.items()}
         return masters, {name: tensor.detach() for name, tensor in new.items()}

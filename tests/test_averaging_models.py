@@ -1,0 +1,126 @@
+"""Models as people have them: frozen in part, compiled, data-parallel, on another device."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from aswa.averaging import ASWA, SGD, SWA, Averager
+from aswa.averaging.reference import flat
+from drifting_model import AVERAGES, Odd, batch_norm_model, bits, drift, scores, small_model
+
+
+class Adapted(nn.Module):
+    """A large frozen base and a small adapter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = nn.Linear(100, 100).requires_grad_(False)
+        self.adapter = nn.Linear(100, 2)
+
+
+def storage(module: nn.Module) -> dict[int, int]:
+    """Bytes by address of all that a module holds."""
+    tensors = [t.untyped_storage() for t in [*module.parameters(), *module.buffers()]]
+    return {s.data_ptr(): s.nbytes() for s in tensors}
+
+
+@pytest.mark.parametrize("cls", AVERAGES)
+def test_an_adapter_on_a_frozen_base_costs_the_adapter(cls: type[Averager]) -> None:
+    model = Adapted()
+    averager = cls(model)
+    for value in (0.1, 0.2):
+        drift(model)
+        averager.step(model)
+        averager.update(model, scores(0.0, value))
+    own = storage(averager.module).keys() - storage(model).keys()
+    adapter = sum(storage(model.adapter).values())
+    assert sum(storage(averager.module)[address] for address in own) == adapter
+    assert not averager.module.base.weight.requires_grad
+    assert averager.module.adapter.weight.requires_grad
+    saved = averager.state_dict()["weights"]
+    assert saved.keys() == {"adapter.weight", "adapter.bias"}
+    again = cls(copy.deepcopy(model))
+    again.load_state_dict(averager.state_dict())
+    assert bits(again.module) == bits(averager.module)
+
+
+def test_frozen_weights_follow_the_running_model_and_must_stay_frozen() -> None:
+    model = Adapted()
+    swa = SWA(model)
+    swa.update(model, lambda _: 0.0)
+    swa.module.to(torch.float64).to(torch.float32)  # the average gets storage of its own
+    model.base.weight.data = torch.ones(100, 100)
+    swa.update(model, lambda _: 0.0)
+    assert swa.module.base.weight.data_ptr() == model.base.weight.data_ptr()
+    model.base.requires_grad_(True)
+    with pytest.raises(ValueError, match=r"base\.weight.*build the averager after unfreezing"):
+        swa.update(model, lambda _: 0.0)
+
+
+def test_compiled_and_data_parallel_models_are_seen_through() -> None:
+    """Wrapped from the start, later, or no more: one average, under clean names."""
+    bare = small_model()
+    compiled = torch.compile(bare, backend="eager")
+    parallel = nn.DataParallel(compiled)
+    ways = [(bare, bare), (compiled, compiled), (bare, compiled), (parallel, bare)]
+    for cls in AVERAGES:
+        torch.manual_seed(0)
+        averagers = [cls(first) for first, _ in ways]
+        for epoch in range(3):
+            drift(bare)
+            for averager, (_, later) in zip(averagers, ways, strict=True):
+                averager.step(later)
+                averager.update(later, scores(0.0, epoch))
+        for averager in averagers:
+            assert type(averager.module) is nn.Sequential
+            assert bits(averager.module) == bits(averagers[0].module)
+            assert averager.state_dict()["weights"].keys() == bare.state_dict().keys()
+    sgd = SGD(parallel)
+    sgd.update(compiled, lambda _: 0.0)
+    assert sgd.module is bare
+
+
+def test_the_running_model_itself_is_what_is_scored() -> None:
+    """Wrapped as it was given, so that a caller can tell it from the look-ahead."""
+    model = nn.DataParallel(small_model())
+    seen: list[nn.Module] = []
+    aswa = ASWA(model)
+    aswa.update(model, lambda module: seen.append(module) or 0.0)
+    assert seen == [model]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("cls", AVERAGES)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_an_average_on_the_cpu_of_a_model_on_a_gpu(cls: type[Averager]) -> None:
+    model = Odd().cuda()
+    here, there = cls(model), cls(model, device="cpu")
+    for epoch in range(4):
+        drift(model)
+        for averager in (here, there):
+            averager.step(model)
+            averager.update(model, scores(0.5 if epoch == 2 else 0.0, epoch / 4))
+        assert {t.device.type for t in there.module.state_dict().values()} == {"cpu"}
+        torch.testing.assert_close(flat(there.module), flat(here.module).cpu())
+    model.cpu()
+    here.step(model)
+    here.update(model, scores(0.0, 0.9))
+    assert {t.device.type for t in here.module.state_dict().values()} == {"cpu"}
+
+
+@pytest.mark.parametrize("cls", AVERAGES)
+def test_a_device_of_its_own_changes_no_value(cls: type[Averager]) -> None:
+    """Here both are the CPU; ASWA then gives the memory of its look-ahead back."""
+    model = batch_norm_model()
+    options = {"batches": [torch.randn(8, 3)]}
+    here, there = cls(model, **options), cls(model, **options, device="cpu")
+    for epoch in range(4):
+        drift(model)
+        for averager in (here, there):
+            averager.step(model)
+            averager.update(model, scores(0.5 if epoch == 2 else 0.0, epoch / 4))
+        assert bits(here.members()[0]) == bits(there.members()[0])
