@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from aswa.data.fetching.download import Patience
-from aswa.data.fetching.sources import Published, Source, read_published
+from aswa.data.fetching.sources import DatasetFiles, Source, read_datasets
 from aswa.data.folders import EMBEDDED, SPLITS
 from aswa.fetch import main
 from aswa.files import conf_dir
 from fetch_server import Server
 
-PUBLISHED = read_published(conf_dir() / "dataset")
-QUICK = Patience(timeout=3, tries=3, pause=0.01, enough=1000)
+DATASETS = read_datasets(conf_dir() / "dataset")
+QUICK = Patience(timeout=3, tries=3, pause=0.01)
 Files = dict[str, bytes]
 
 
@@ -54,10 +54,10 @@ def in_folder(folder: str, splits: Files) -> Files:
 UMLS_ZIP = zipped(in_folder("KGs/UMLS", UMLS))
 
 
-def described(server: Server, *sources: tuple[str, str | None], name: str = "umls") -> Published:
+def described(server: Server, *sources: tuple[str, str | None], name: str = "umls") -> DatasetFiles:
     """A dataset whose sources are paths of the server, and members."""
     places = tuple(Source(server.url + path, member) for path, member in sources)
-    return replace(PUBLISHED[name], sources=places)
+    return replace(DATASETS[name], sources=places)
 
 
 A_ZIP = ("/a.zip", "KGs/UMLS/{split}.txt")
@@ -65,7 +65,7 @@ B_ZIP = ("/b.zip", "KGs/UMLS/{split}.txt")
 
 
 def run(
-    data: Path, *datasets: Published, words: tuple[str, ...] = (), patience: Patience = QUICK
+    data: Path, *datasets: DatasetFiles, words: tuple[str, ...] = (), patience: Patience = QUICK
 ) -> int:
     names = [each.name for each in datasets]
     known = {each.name: each for each in datasets}
@@ -79,4 +79,5 @@ def assert_there(folder: Path, splits: Files = UMLS) -> None:
 
 
 def leftovers(data: Path) -> list[str]:
-    return sorted(path.name for path in (data / ".downloads").iterdir() if path.suffix != ".lock")
+    """Of downloads, beside the lock."""
+    return sorted(path.name for path in (data / ".downloads").iterdir() if path.name != "lock")

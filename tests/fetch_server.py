@@ -14,7 +14,7 @@ class Answer:
     """What the server sends for one path, and how badly.
 
     Attributes:
-        cuts: after how many bytes the next answers are cut off; the last one counts for ever.
+        cuts: after how many bytes the next answers are cut off; the last one is repeated.
         stalls: after how many bytes nothing more comes.
         pace: seconds between pieces of a tenth.
         gate: what to wait for before the first byte.

@@ -172,10 +172,10 @@ def test_a_damaged_file_is_named(form: str, name: str, how: str, tmp_path: Path)
     FORMS[form](tmp_path, 10)
     damage(tmp_path / name, how)
     if (name, how) == ("train_images.tar", "missing"):
-        with pytest.raises(FileNotFoundError, match="no CIFAR-10 in it; looked for data_batch_1"):
+        with pytest.raises(FileNotFoundError, match=r"train_images\.tar"):
             read_cifar(tmp_path, 10)
         return
-    with pytest.raises(ValueError, match=f"{tmp_path / name}: damaged .*get the file again"):
+    with pytest.raises(ValueError, match=str(tmp_path / name)):
         read_cifar(tmp_path, 10)
 
 
@@ -183,7 +183,7 @@ def test_a_pickle_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     python_form(tmp_path, 10)
     (tmp_path / "data_batch_1").write_bytes(pickle.dumps({b"data": Evil()}))
-    with pytest.raises(ValueError, match=r"it asks for posix\.system, which no CIFAR batch does"):
+    with pytest.raises(ValueError, match=r"data_batch_1.*posix\.system"):
         read_cifar(tmp_path, 10)
     assert not Path("stolen").exists()
 
@@ -191,11 +191,11 @@ def test_a_pickle_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_other_content_than_published_is_refused(tmp_path: Path) -> None:
     """Other classes, another number of images, other pixels."""
     packed_form(tmp_path, 100)
-    with pytest.raises(ValueError, match=r"100 classes, numbered 0 to 99, .*dataset\.classes=10$"):
+    with pytest.raises(ValueError, match=r"100 classes.*dataset\.classes=10"):
         read_cifar(tmp_path, 10)
-    with pytest.raises(ValueError, match="100 images and 100 labels; 50,000 of each are right"):
+    with pytest.raises(ValueError, match="50,000"):
         read_cifar(tmp_path, 100, images={"train": 50_000})
-    with pytest.raises(ValueError, match="train images: not the published ones"):
+    with pytest.raises(ValueError, match="sha256"):
         read_cifar(tmp_path, 100, {"train": "0" * 64})
 
 
@@ -214,15 +214,11 @@ def test_the_validation_list_never_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "ratio", "size", "message"),
-    [
-        (50_001, 0.05, None, "for up to 50,000"),
-        (50, 0.001, None, "holds out 0 of 50"),
-        (50_000, 0.05, 47_501, "only 47,500 of 50,000 images are left"),
-    ],
+    ("n", "ratio", "size"), [(50_001, 0.05, None), (50, 0.001, None), (50_000, 0.05, 47_501)]
 )
-def test_a_split_that_cannot_be(n: int, ratio: float, size: int | None, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_a_split_that_cannot_be(n: int, ratio: float, size: int | None) -> None:
+    """More images than are listed, none held out, too few left."""
+    with pytest.raises(ValueError):
         split_indices(n, ratio, size)
 
 

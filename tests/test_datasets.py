@@ -1,131 +1,129 @@
-"""Datasets of conf/dataset: found, the published ones, and marked where they are not."""
+"""Datasets of conf/dataset: where they are looked for, and whether they are the published ones."""
 
 from __future__ import annotations
 
+import hashlib
 import lzma
+import os
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from aswa.config.files_of_dataset import settle_files
 
-from aswa.analysis.runs import read_runs
 from aswa.config import ConfigError, load
-from aswa.data import folders as sources
+from aswa.data import folders
 from aswa.data.fetching.checks import new_record, write_records
-from aswa.data.fetching.sources import is_rebuilt
-from aswa.data.folders import EMBEDDED, SPLITS, find_folder
+from aswa.data.fetching.sources import read_datasets
+from aswa.data.folders import EMBEDDED, SPLITS, file_checksums, find_folder
 from aswa.data.knowledge_graph import read_graph
 from aswa.files import conf_dir
-from aswa.results.store import write_record
 from aswa.tasks.link_prediction import LinkPrediction
-from aswa.training.record import run_record
-from aswa.training.trajectory import Trajectory
 from written_graph import text, write, write_graph
 
-DATASETS = {
-    path.stem: yaml.safe_load(path.read_text())
-    for path in sorted((conf_dir() / "dataset").glob("*.yaml"))
-}
-GRAPHS = [name for name, values in DATASETS.items() if values["kind"] == "knowledge_graph"]
+DATASETS = read_datasets(conf_dir() / "dataset")
+GRAPHS = [name for name, files in DATASETS.items() if files.kind == "knowledge_graph"]
 
 
 def check_published(name: str, folder: Path) -> None:
     """Checksums and counts are those of conf/dataset."""
-    published = DATASETS[name]
-    assert any(published["sha256"].values())
-    graph = read_graph(folder, published["sha256"])
-    assert len(graph.entities) == published["entities"]
-    assert len(graph.relations) == published["relations"]
-    assert {split: len(getattr(graph, split)) for split in SPLITS} == published["triples"]
+    files = DATASETS[name]
+    graph = read_graph(folder, files.sha256)
+    assert (len(graph.entities), len(graph.relations)) == (files.entities, files.relations)
+    assert {split: len(getattr(graph, split)) for split in SPLITS} == files.triples
+    known = {split: sha256 for split, sha256 in files.sha256.items() if sha256}
+    assert known.items() <= file_checksums(folder).items()
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_datasets_are_the_published_ones(name: str, data_dir: Path) -> None:
+def test_graphs_are_the_published_ones(name: str, data_dir: Path) -> None:
     """Those that are in the data folder."""
-    folder = data_dir / DATASETS[name]["folder"]
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not there")
-    if is_rebuilt(folder):
-        pytest.skip(f"{folder}: the train file is rebuilt, not the published one")
+    folder = data_dir / DATASETS[name].folder
+    missing = [split for split in SPLITS if folders.find_split(folder, split) is None]
+    if missing:
+        pytest.skip(f"{folder}: no {', '.join(missing)}")
     check_published(name, folder)
-
-
-@pytest.mark.parametrize("name", [name for name in GRAPHS if "rebuilt" in DATASETS[name]])
-def test_a_rebuilt_split_is_marked_wherever_it_goes(
-    name: str, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It has counts, a checksum and a run_id of its own; every row and the results table say so."""
-    if not is_rebuilt(data_dir / DATASETS[name]["folder"]):
-        pytest.skip(f"no rebuilt {name} in {data_dir}")
-    words = [f"dataset={name}", "model=distmult", "model.dim=2", "lr=0.1", "optimizer=sgd"]
-    words += ["model.objective=negative_sampling"]  # whose training loss is quickly had
-    here = [f"data_dir={data_dir}", f"results_dir={tmp_path}"]
-    run = load([*words, *here])
-    assert run.rebuilt_split
-    monkeypatch.setattr(sources, "EMBEDDED", tmp_path)
-    monkeypatch.delenv("ASWA_DATA_DIR", raising=False)
-    assert not load(words).rebuilt_split
-    assert load(words).run_id != run.run_id
-    task = LinkPrediction(run, torch.device("cpu"))
-    assert task.n_entities == DATASETS[name]["rebuilt"]["entities"]
-    trajectory = Trajectory(run, task)  # not trained: what is of interest are its rows
-    record = run_record(run, task, trajectory)
-    assert {row["dataset_split"] for row in record["rows"]} == {"rebuilt"}
-    write_record(run.folder / "result.json", {**record, "seconds": {"total": 0.0}})
-    (read,), problems = read_runs(tmp_path)
-    assert not problems
-    assert read.dataset == f"{name} (split: rebuilt)"
-
-
-def test_a_rebuilt_file_is_never_taken_unasked(tmp_path: Path) -> None:
-    """Only where the dataset's YAML declares it."""
-    write_graph(tmp_path / "umls")
-    (tmp_path / "umls" / "train.txt").rename(tmp_path / "umls" / "train.REBUILT.txt")
-    words = [f"data_dir={tmp_path}", "lr=0.1"]
-    with pytest.raises(FileNotFoundError, match=r"no train split.*train\.REBUILT\.txt.*rebuilt:"):
-        LinkPrediction(load(words), torch.device("cpu"))
-    declared = {"entities": 6, "train": 4, "sha256": None}
-    dataset = {"folder": "umls", "sha256": None, "rebuilt": declared}
-    settle_files(dataset, str(tmp_path))
-    assert dataset["split"] == "rebuilt"
-    assert dataset["triples"] == {"train": 4}
-    assert len(read_graph(tmp_path / "umls", rebuilt=True).train) == 4
 
 
 @pytest.mark.parametrize("name", ["umls", "kinship"])
 def test_embedded_graphs_are_the_published_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """They come with the package, and are found when nothing else is there."""
     monkeypatch.delenv("ASWA_DATA_DIR", raising=False)
-    folder = find_folder(DATASETS[name]["folder"], None)
+    folder = find_folder(DATASETS[name].folder, None)
     assert folder.parent == EMBEDDED
     check_published(name, folder)
 
 
 def test_a_graph_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """data_dir, then $ASWA_DATA_DIR, then the package; the error lists where it was not."""
-    given, variable = tmp_path / "given", tmp_path / "variable"
+    """$ASWA_DATA_DIR, the user's cache, the package; the error lists where it was not."""
+    variable, cache = tmp_path / "variable", tmp_path / "cache"
     monkeypatch.setenv("ASWA_DATA_DIR", str(variable))
-    assert find_folder("umls", str(given)) == EMBEDDED / "umls"
-    (variable / "umls").mkdir(parents=True)
-    assert find_folder("umls", str(given)) == variable / "umls"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    assert find_folder("umls", None) == EMBEDDED / "umls"
+    for base in (cache / "aswa" / "data", variable):
+        (base / "umls").mkdir(parents=True)
+        assert find_folder("umls", None) == base / "umls"
+    with pytest.raises(FileNotFoundError, match=r"variable.*cache.*aswa-fetch no-such"):
+        find_folder("no-such", None)
+
+
+def test_a_data_dir_without_the_graph_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never replaced by another place, and the error says the fix."""
+    monkeypatch.setenv("ASWA_DATA_DIR", str(tmp_path / "variable"))
+    (tmp_path / "variable" / "umls").mkdir(parents=True)
+    given = tmp_path / "given"
+    with pytest.raises(FileNotFoundError, match=rf"{given}.*'umls'.*--data-dir {given}"):
+        find_folder("umls", str(given))
     (given / "umls").mkdir(parents=True)
     assert find_folder("umls", str(given)) == given / "umls"
-    with pytest.raises(FileNotFoundError, match=r"'no-such'.*given.*variable.*data_dir="):
-        find_folder("no-such", str(given))
+    assert folders.data_folders(str(given)) == [given / "umls"]
+
+
+def test_checksums_are_of_the_content_and_follow_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is read once, until its time or size changes; packing changes no checksum."""
+    write_graph(tmp_path)
+    reads: list[Path] = []
+
+    def read_split(path: Path) -> bytes:
+        reads.append(path)
+        return folders_read_split(path)
+
+    folders_read_split = folders.read_split
+    monkeypatch.setattr(folders, "read_split", read_split)
+    first = file_checksums(tmp_path)
+    content = (tmp_path / "train.txt").read_bytes()
+    assert first["train"] == hashlib.sha256(content).hexdigest()
+    assert file_checksums(tmp_path) == first
+    assert len(reads) == 3
+    (tmp_path / "train.txt").unlink()
+    write(tmp_path, "train", lzma.compress(content), ".txt.xz")
+    assert file_checksums(tmp_path) == first
+    write(tmp_path, "test", content[::-1])
+    stat = (tmp_path / "test.txt").stat()
+    os.utime(tmp_path / "test.txt", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    changed = file_checksums(tmp_path)
+    assert changed.keys() == first.keys()
+    assert {split for split in SPLITS if changed[split] != first[split]} == {"test"}
+    (tmp_path / "valid.txt").unlink()
+    assert file_checksums(tmp_path).keys() == {"train", "test"}
+    write(tmp_path, "valid", b"no gzip", ".txt.gz")
+    with pytest.raises(ValueError, match=r"valid\.txt\.gz"):
+        file_checksums(tmp_path)
 
 
 def test_a_changed_file_is_not_the_published_one(tmp_path: Path) -> None:
     """One swapped line changes no count, but the checksum; the file is named."""
-    sha256 = DATASETS["umls"]["sha256"]
+    sha256 = DATASETS["umls"].sha256
     for split in SPLITS:
         content = (EMBEDDED / "umls" / f"{split}.txt").read_bytes()
         write(tmp_path, split, lzma.compress(content), ".txt.xz")
     read_graph(tmp_path, sha256)  # checksums are of what is inside
     first, second, *others = content.splitlines(keepends=True)
     write(tmp_path, "test", lzma.compress(b"".join([second, first, *others])), ".txt.xz")
-    with pytest.raises(ValueError, match=r"test\.txt\.xz: not the published file.*conf/dataset"):
+    with pytest.raises(ValueError, match=r"test\.txt\.xz"):
         read_graph(tmp_path, sha256)
 
 
@@ -141,12 +139,12 @@ def test_a_record_of_first_use_holds(tmp_path: Path) -> None:
     write_records(tmp_path / "graph", {"train": new_record("0" * 64, "http://127.0.0.1/train.txt")})
     after = load(words)
     assert after.run_id != before.run_id
-    with pytest.raises(ValueError, match=r"train\.txt: not the published file"):
+    with pytest.raises(ValueError, match=r"train\.txt"):
         LinkPrediction(after, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("key", ["entities", "relations", "triples.valid"])
 def test_counts_of_the_configuration_are_checked(key: str) -> None:
     """A dataset described with a wrong number does not run."""
-    with pytest.raises(ConfigError, match=rf"dataset=umls: {key} should be 7 "):
+    with pytest.raises(ConfigError, match=key):
         LinkPrediction(load([f"dataset.{key}=7"]), torch.device("cpu"))

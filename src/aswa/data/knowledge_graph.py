@@ -1,8 +1,8 @@
 """Knowledge graphs as integer triples, indexed from their train, valid and test files.
 
 Duplicate triples are kept: training sees them once (labels are sets), ranking once each. Entities
-that only occur in valid or test are candidates in every ranking. A relation that does is kept as
-well, and said aloud: nothing trains it.
+that only occur in valid or test are candidates in every ranking. A relation that only occurs there
+is kept as well, with a warning: nothing trains it.
 """
 
 from __future__ import annotations
@@ -130,9 +130,7 @@ class TailIndex:
         return positions
 
 
-def read_graph(
-    folder: Path, sha256: Mapping[str, str | None] | None = None, rebuilt: bool = False
-) -> KnowledgeGraph:
+def read_graph(folder: Path, sha256: Mapping[str, str | None] | None = None) -> KnowledgeGraph:
     """Read and index `train`, `valid` and `test` of a folder, see `triples_file` for their form.
 
     A large graph is parsed once and then found in the user's cache, as long as the files are the
@@ -141,13 +139,12 @@ def read_graph(
     Args:
         folder: holds `<split>.txt`, `.txt.gz` or `.txt.xz`.
         sha256: checksum of each split's uncompressed bytes; None where it is not known.
-        rebuilt: read `train.REBUILT.txt` in place of `train.txt`.
 
     Raises:
         FileNotFoundError: a split is missing; says which names were tried.
         ValueError: a line is not a triple, a file is empty, or not the published one; says where.
     """
-    files = {split: open_split(folder, split, rebuilt) for split in SPLITS}
+    files = {split: open_split(folder, split) for split in SPLITS}
     large = sum(len(file.stored) for file in files.values()) >= CACHED_FROM
     key = graph_cache.key({split: file.path.name + file.sha256 for split, file in files.items()})
     entry = graph_cache.load(key) if large else None

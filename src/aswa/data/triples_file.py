@@ -8,11 +8,7 @@ ends. `parse` is fast on plain files and goes line by line through the others; b
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import lzma
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from aswa.data.fetching.sources import REBUILT
-from aswa.data.folders import ENDINGS, find_split
+from aswa.data.folders import ENDINGS, find_split, read_split
 
-_UNPACK: dict[str, Callable[[bytes], bytes]] = {
-    ".txt": lambda stored: stored,
-    ".txt.gz": gzip.decompress,
-    ".txt.xz": lzma.decompress,
-}
 _MARK = b"\xef\xbb\xbf"
 _BLOCK = 2**20  # bytes that a thread parses at a time, measured
 _COLUMNS = ("head", "relation", "tail")
@@ -35,7 +25,7 @@ _COLUMNS = ("head", "relation", "tail")
 
 @dataclass(frozen=True)
 class TriplesFile:
-    """A file that was found, as it is stored.
+    """A file as it is stored.
 
     Attributes:
         path: of the file.
@@ -53,27 +43,20 @@ class TriplesFile:
         Raises:
             ValueError: they cannot be had; names the file.
         """
-        try:
-            return _UNPACK[self.path.name[self.path.name.index(".txt") :]](self.stored)
-        except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
-            raise ValueError(f"{self.path}: cannot be read ({error}); get the file again") from None
+        return read_split(self.path, self.stored)
 
 
-def open_split(folder: Path, split: str, rebuilt: bool = False) -> TriplesFile:
-    """The file of a split; of train, if asked for, the rebuilt one.
+def open_split(folder: Path, split: str) -> TriplesFile:
+    """The file of a split.
 
     Raises:
         FileNotFoundError: it is not there; says which names were tried.
         ValueError: it cannot be read.
     """
-    stem = REBUILT if rebuilt and split == "train" else split
-    path = find_split(folder, stem)
+    path = find_split(folder, split)
     if path is None:
-        tried = ", ".join(f"{stem}{ending}" for ending in ENDINGS)
-        hint = ""
-        if split == "train" and find_split(folder, REBUILT):
-            hint = f"; {REBUILT}.txt is another file, which needs `rebuilt:` in the dataset's YAML"
-        raise FileNotFoundError(f"{folder}: no {split} split (looked for {tried}){hint}")
+        tried = ", ".join(f"{split}{ending}" for ending in ENDINGS)
+        raise FileNotFoundError(f"{folder}: no {split} split (looked for {tried})")
     try:
         stored = path.read_bytes()
     except OSError as error:

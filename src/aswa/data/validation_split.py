@@ -22,7 +22,7 @@ def split_indices(
     """Positions, sorted, of the training and of the validation images.
 
     Args:
-        n: images that there are, up to 50,000; of fewer, the listed numbers below n are taken.
+        n: number of images, up to 50,000; of fewer, the listed numbers below n are taken.
         valid_ratio: part of them held out, rounded to whole images.
         train_size: how many of the others to train on; None for all.
 

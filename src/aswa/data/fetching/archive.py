@@ -1,7 +1,7 @@
-"""Taking one wanted file out of an archive or a packed file, and nothing else.
+"""Reads files out of an archive or a packed file, into memory.
 
-A name in an archive chooses what is read, never where it is written. Links, devices and paths that
-lead out of the archive are passed over; nothing is unpickled or run; what comes out is bounded.
+Nothing is unpacked to disk, so no path in an archive leads anywhere. Links and devices are passed
+over; nothing is unpickled or run; the bytes that come out are bounded.
 """
 
 from __future__ import annotations
@@ -10,131 +10,87 @@ import contextlib
 import gzip
 import lzma
 import stat
-import struct
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import IO, cast
 
-from aswa.data.fetching.disk import storing
-
-LIMIT = 2**30  # bytes that may come out of one file; the largest graph here has under 2**26
-BLOCK = 2**20
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
+LIMIT = 2**30  # bytes out of one file; the largest graph of conf/dataset has under 2**26
 
 
 class Unreadable(Exception):
-    """Not the archive it should be: damaged, of another kind, or far too large inside."""
+    """An archive is damaged, of another kind than its name says, or far too large inside."""
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def _reading(place: str) -> Iterator[None]:
     try:
         yield
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        OSError,
-        RuntimeError,  # zipfile's, for encrypted members
-        NotImplementedError,  # zipfile's, for compressions it does not know
-        ValueError,  # for names that are not in their encoding, and other nonsense
-        KeyError,
-        struct.error,
-    ) as error:
-        raise Unreadable(f"cannot be read ({error})") from error
+    except Unreadable:
+        raise
+    except Exception as error:  # the standard library has a dozen types for damaged archives
+        raise Unreadable(f"{place}: cannot be read ({error})") from error
 
 
 class _Bounded:
-    """A stream that refuses to give more than `limit` bytes; skipping counts as giving."""
+    """A stream that refuses to give more than `limit` bytes; skipped bytes count."""
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
-        self._stream, self._limit, self._left = stream, limit, limit
+    def __init__(self, stream: IO[bytes] | None, limit: int, place: str) -> None:
+        self._stream, self._left, self._place = cast(IO[bytes], stream), limit, place
 
-    def read(self, size: int = BLOCK) -> bytes:
-        content = self._stream.read(min(size, self._left + 1))
+    def read(self, size: int = -1) -> bytes:
+        most = self._left + 1
+        with _reading(self._place):
+            content = self._stream.read(most if size < 0 else min(size, most))
         self._left -= len(content)
         if self._left < 0:
-            raise Unreadable(f"holds more than {self._limit:,} bytes, which no graph here has")
+            raise Unreadable(f"{self._place}: holds more bytes than any graph here")
         return content
 
 
-def members(archive: Path, ending: str, limit: int = LIMIT) -> list[str]:
-    """Names of the plain files in an archive that stay inside it.
+def contents(
+    path: Path, place: str, limit: int = LIMIT
+) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Every regular file of an archive: its path, and how to read it before the next is asked for.
+
+    A single file, packed or plain, is its own content.
 
     Args:
-        ending: what it is packed as, such as `.tar.gz`; its own name may be another.
+        place: of the publisher, for messages; its ending says how the file is packed.
+        limit: bytes of one file, or of a whole tar archive.
 
     Raises:
-        Unreadable: it is damaged or too large.
+        Unreadable: the archive is damaged or too large.
     """
-    with _reading():
-        if ending == ".zip":
-            with zipfile.ZipFile(archive) as opened:
-                names = [info.filename for info in opened.infolist() if _is_plain(info)]
-        else:
-            with _open_tar(archive, ending, limit) as tar:
-                names = [info.name for info in tar if info.isreg()]
-    return [name for name in names if _stays_inside(name)]
-
-
-def copy_member(archive: Path, ending: str, name: str, target: Path, limit: int = LIMIT) -> None:
-    """Write one file of an archive to `target`. Same arguments and errors as `members`."""
-    with _reading():
-        if ending == ".zip":
-            with zipfile.ZipFile(archive) as opened, opened.open(name) as stream:
-                _copy(stream, target, limit)
+    name = place.partition("?")[0].lower()
+    with _reading(place):
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(path) as opened:
+                for info in opened.infolist():
+                    if not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16):
+                        yield info.filename, partial(_member, opened, info, limit, place)
             return
-        with _open_tar(archive, ending, limit) as tar:
-            for info in tar:
-                if info.name == name and info.isreg():
-                    _copy(cast(IO[bytes], tar.extractfile(info)), target, limit)
-                    return
-    raise Unreadable(f"lost {name} between two readings of it")
+        with _unpacked(path, name) as stream:
+            bounded = _Bounded(stream, limit, place)
+            if not name.endswith(ARCHIVES):
+                yield name, bounded.read
+                return
+            # From front to end, so that the bytes of members passed over are bounded too.
+            with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r|") as tar:
+                for member in tar:
+                    if member.isreg():
+                        yield member.name, _Bounded(tar.extractfile(member), limit, place).read
 
 
-def copy_unpacked(path: Path, ending: str, target: Path, limit: int = LIMIT) -> None:
-    """Write a single file, packed as `.gz` or `.xz` or plain, to `target`. Errors: `members`."""
-    with _reading(), unpacked(path, ending) as stream:
-        _copy(stream, target, limit)
+def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, place: str) -> bytes:
+    with _reading(place), opened.open(info) as member:
+        return _Bounded(member, limit, place).read()
 
 
-def _is_plain(info: zipfile.ZipInfo) -> bool:
-    mode = info.external_attr >> 16  # zero where the archive was made without Unix modes
-    return not info.is_dir() and (stat.S_IFMT(mode) in (0, stat.S_IFREG))
-
-
-def _stays_inside(name: str) -> bool:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return not path.is_absolute() and ".." not in path.parts and ":" not in name.partition("/")[0]
-
-
-@contextlib.contextmanager
-def _open_tar(archive: Path, ending: str, limit: int) -> Iterator[tarfile.TarFile]:
-    """Read from front to end, so that what is passed over is bounded too."""
-    with unpacked(archive, ending.replace("tgz", "gz").replace("txz", "xz")) as stream:
-        bounded = cast(IO[bytes], _Bounded(stream, limit))
-        with tarfile.open(fileobj=bounded, mode="r|") as tar:
-            yield tar
-
-
-def unpacked(path: Path, ending: str) -> IO[bytes]:
-    """A packed or plain file, opened for reading what is in it."""
-    if ending.endswith(".gz"):
-        return cast(IO[bytes], gzip.open(path))
-    return cast(IO[bytes], lzma.open(path)) if ending.endswith(".xz") else path.open("rb")
-
-
-def _copy(stream: IO[bytes], target: Path, limit: int) -> None:
-    bounded = _Bounded(stream, limit)
-    with storing(target):
-        file = target.open("wb")
-    with file:
-        while block := bounded.read():
-            with storing(target):
-                file.write(block)
-        with storing(target):
-            file.flush()
+def _unpacked(path: Path, name: str) -> IO[bytes]:
+    if name.endswith(("gz", "xz")):
+        return cast(IO[bytes], gzip.open(path) if name.endswith("gz") else lzma.open(path))
+    return path.open("rb")

@@ -1,7 +1,7 @@
-"""Whether the files on disk are the published ones: checksums, counts, and what was trusted.
+"""Whether the files of a graph are the published ones: checksums, counts, and first use.
 
-Where no checksum of a file is published, the one of the first download is kept in the dataset's
-`checksums.json`, with where and when it was had; from then on the file has to be that one.
+Where no checksum of a file is published, the checksum of the first download is kept in the
+dataset's `checksums.json`, with its origin and date; from then on the file has to have it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,11 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import lzma
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
-from aswa.data.fetching.archive import unpacked
-from aswa.data.fetching.disk import write_atomically
-from aswa.data.fetching.sources import REBUILT, Published
-from aswa.data.folders import SPLITS, find_split
+from aswa.files import write_bytes
 
 RECORDS = "checksums.json"
 
@@ -34,153 +28,90 @@ class BadRecords(ValueError):
     """A `checksums.json` that cannot be read; says what to do."""
 
 
+class ChecksumMismatch(ValueError):
+    """A file is not the published one; says what was expected and found."""
+
+
 @dataclass(frozen=True)
 class FileState:
-    """What is known of one split on disk.
+    """The state of one file, or of a whole image dataset, on disk.
 
     Attributes:
         state: one of OK, RECORDED, UNRECORDED, WRONG, MISSING.
-        path: of the file; None if it is missing.
-        sha256: of its uncompressed bytes; None if they cannot be had.
-        detail: for WRONG and MISSING, what was expected and found.
+        path: None if the file is missing.
+        detail: for WRONG, what was expected and found.
     """
 
     state: str
     path: Path | None = None
-    sha256: str | None = None
     detail: str = ""
 
     @property
     def usable(self) -> bool:
-        """There, and nothing speaks against it."""
-        return self.state in (OK, RECORDED, UNRECORDED)
+        """The file is there, and nothing speaks against it."""
+        return self.state not in (WRONG, MISSING)
 
 
-def inspect(published: Published, folder: Path) -> dict[str, FileState]:
-    """The state of every split in a folder, which need not exist."""
-    records = read_records(folder)
-    return {split: _inspect(published, folder, split, records.get(split)) for split in SPLITS}
+def sha256_of(content: bytes) -> str:
+    """sha256 in hex."""
+    return hashlib.sha256(content).hexdigest()
 
 
-def _inspect(
-    published: Published, folder: Path, split: str, record: Mapping[str, str] | None
-) -> FileState:
-    path = find_split(folder, split)
-    if path is None:
-        rebuilt = find_split(folder, REBUILT) if split == "train" else None
-        return FileState(MISSING, detail=f"only {rebuilt.name}, a rebuilt file" if rebuilt else "")
-    known = published.checksum(split)
-    expected = known or (record or {}).get("sha256")
-    try:
-        found = sha256_of(path)
-        if expected:
-            if found == expected:
-                return FileState(OK if known else RECORDED, path, found)
-            recorded = f" (recorded {record['date']})" if record and not known else ""
-            detail = f"expected sha256 {expected}{recorded}, found {found}"
-            return FileState(WRONG, path, found, detail)
-        rows, wanted = count_rows(path), published.rows(split)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
-        return FileState(WRONG, path, None, f"cannot be read ({error})")
-    if wanted is not None and rows != wanted:
-        return FileState(WRONG, path, found, f"expected {wanted} triples, found {rows}")
-    return FileState(UNRECORDED, path, found)
-
-
-def _open(path: Path) -> IO[bytes]:
-    return unpacked(path, path.suffix)
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of the uncompressed bytes, in hex."""
-    with _open(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
-
-
-def match_published(path: Path, expected: str) -> str:
-    """Give a plain file the published bytes, if only its line ends differ.
+def match_published(content: bytes, expected: str) -> bytes:
+    """The published bytes, if `content` has them but for its line ends.
 
     Mirrors exist with Windows line ends, and with or without a newline after the last triple. Only
     the checksum decides, so nothing else can pass.
 
-    Returns:
-        sha256 of what the file now holds: `expected`, or another one if it is another file.
+    Raises:
+        ChecksumMismatch: no line ends give the expected sha256.
     """
-    found = sha256_of(path)
-    if found == expected:
-        return found
-    plain = path.read_bytes().replace(b"\r\n", b"\n")
-    for content in (plain, plain + b"\n", plain.removesuffix(b"\n")):
-        if hashlib.sha256(content).hexdigest() == expected:
-            write_atomically(path, content)
-            return expected
-    return found
+    plain = content.replace(b"\r\n", b"\n")
+    for candidate in (content, plain, plain + b"\n", plain.removesuffix(b"\n")):
+        if sha256_of(candidate) == expected:
+            return candidate
+    raise ChecksumMismatch(f"expected sha256 {expected}, found {sha256_of(content)}")
 
 
-def count_rows(path: Path) -> int:
-    """Number of triples.
+def check_rows(content: bytes, expected: int | None) -> bytes:
+    """The content, if every line is a triple and, where known, there are as many as expected.
 
     Raises:
-        ValueError: a line is none; says which.
+        ChecksumMismatch: says which line is none, or how many triples there are.
     """
-    return sum(1 for _ in _triples(path))
-
-
-def count_names(paths: Mapping[str, Path]) -> tuple[int, int]:
-    """Number of entities and relations over some splits."""
-    entities: set[bytes] = set()
-    relations: set[bytes] = set()
-    for path in paths.values():
-        for fields in _triples(path):
-            entities.update((fields[0], fields[-1]))
-            relations.update(fields[1:-1])
-    return len(entities), len(relations)
-
-
-def _triples(path: Path) -> Iterator[list[bytes]]:
-    with _open(path) as stream:
-        for number, line in enumerate(stream):
-            bare = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
-            fields = bare.rstrip(b"\r\n").split(b"\t")
-            if len(fields) == 3 and all(fields):
-                yield fields
-            elif bare.strip():
-                raise ValueError(f"line {number + 1} is no triple: {bare[:60]!r}")
+    rows = 0
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        fields = line.rstrip(b"\r").split(b"\t")
+        if line.strip() and not (len(fields) == 3 and all(fields)):
+            raise ChecksumMismatch(f"line {number} is no triple: {line[:60]!r}")
+        rows += bool(line.strip())
+    if expected not in (None, rows):
+        raise ChecksumMismatch(f"expected {expected} triples, found {rows}")
+    return content
 
 
 def read_records(folder: Path) -> dict[str, dict[str, str]]:
-    """What was trusted on first use: split → sha256, url and date. Empty if nothing was.
+    """What was trusted on first use: split → sha256, url and date. Empty where nothing was.
 
     Raises:
-        BadRecords: the file is not what was written.
+        BadRecords: the file has another content than `write_records` gives it.
     """
     try:
         records = json.loads((folder / RECORDS).read_bytes())
+        return {split: {key: f"{each[key]}" for key in ("sha256", "url", "date")}
+                for split, each in records.items()}  # fmt: skip
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
-        records = None
-    if not isinstance(records, dict) or not all(_is_record(each) for each in records.values()):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BadRecords(
             f"{folder / RECORDS}: not what aswa-fetch wrote; put it back, or delete it to trust "
             "the files anew"
-        )
-    return records
-
-
-def _is_record(value: Any) -> bool:
-    keys = ("sha256", "url", "date")
-    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in keys)
+        ) from None
 
 
 def write_records(folder: Path, records: Mapping[str, Mapping[str, str]]) -> None:
-    """Write `checksums.json`, atomically.
-
-    Raises:
-        StorageFailed: it cannot be written.
-    """
-    content = json.dumps(records, indent=1, sort_keys=True) + "\n"
-    write_atomically(folder / RECORDS, content.encode())
+    """Write `checksums.json`, atomically."""
+    write_bytes(folder / RECORDS, (json.dumps(records, indent=1, sort_keys=True) + "\n").encode())
 
 
 def new_record(sha256: str, url: str) -> dict[str, str]:

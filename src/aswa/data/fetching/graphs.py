@@ -1,200 +1,173 @@
-"""From the sources of a dataset to its folder: one after another, until every file is right."""
+"""Graphs, from the sources to the data folder: one source after another, until every file is right.
+
+Files come into memory, are checked there, and are written when the dataset is complete.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from aswa.data.fetching.archive import Unreadable, copy_member, copy_unpacked, members
-from aswa.data.fetching.checks import BadRecords
-from aswa.data.fetching.disk import lock
-from aswa.data.fetching.download import DownloadFailed, Downloads
-from aswa.data.fetching.gathering import Gathering, NotIt, Say, downloads_folder
-from aswa.data.fetching.sources import REBUILT, Published, Source, ending_of
-from aswa.data.folders import SPLITS, find_split
+from aswa.data.fetching import checks
+from aswa.data.fetching.archive import Unreadable, contents
+from aswa.data.fetching.checks import MISSING, OK, WRONG, ChecksumMismatch, FileState
+from aswa.data.fetching.download import DownloadFailed, Downloads, Say
+from aswa.data.fetching.sources import DatasetFiles, FetchFailed, Source
+from aswa.data.folders import SPLITS, find_split, read_split
+from aswa.files import write_bytes
 
-
-class FetchFailed(Exception):
-    """A dataset is not complete after all of its sources; says what each of them had."""
+Records = dict[str, dict[str, str]]
+Offers = Iterator[tuple[str, str, bytes]]  # split, place, content
 
 
 def fetch(
-    published: Published,
-    data_dir: Path,
-    downloads: Downloads,
-    say: Say,
-    from_dir: Path | None = None,
+    files: DatasetFiles, data_dir: Path, downloads: Downloads, say: Say, from_dir: Path | None
 ) -> str:
-    """Bring a dataset to `data_dir`, unless it is there and right.
-
-    Args:
-        downloads: of `downloads_folder(data_dir)`.
-        say: called with a line for a person.
-        from_dir: take the files from this folder, and nothing from the network.
-
-    Returns:
-        what was done, in words.
-
-    Raises:
-        FetchFailed: no source had the right files; nothing has changed but what was right already.
-        StorageFailed: the data folder cannot be written to.
-    """
-    waiting = f"{published.name}: another process is fetching it; waiting for that"
-    path = downloads_folder(data_dir) / f"{published.folder}.lock"
-    with lock(path, lambda: say(waiting)):
-        try:
-            gathering = Gathering(published, data_dir, say)
-        except BadRecords as error:
-            raise FetchFailed(f"{published.name}: {error}") from None
-        if gathering.complete:
-            return "was there already"
-        gathering.begin()
-        reasons = list(_gather(gathering, downloads, from_dir))
-        if gathering.lacking:
-            raise FetchFailed(_failure(gathering, reasons, from_dir))
-        gathering.put_in_place()
-        for source in published.sources:  # what was begun at a mirror that failed
-            for split in SPLITS:
-                downloads.done(source.url.replace("{split}", split))
+    """Bring a graph to `data_dir`; see `aswa.data.fetching.command`."""
+    folder = data_dir / files.folder
+    try:
+        records, states = checks.read_records(folder), inspect(files, folder)
+    except checks.BadRecords as error:
+        raise FetchFailed(f"{files.name}: {error}") from None
+    there = {split: state.path for split, state in states.items() if state.usable and state.path}
+    on_trust = [s for s in SPLITS if not files.sha256.get(s) and s not in records]
+    found = {split: (str(path), read_split(path)) for split, path in there.items()}
+    if not _lacking(found) and not on_trust:
+        return "was there already"
+    reasons = [f"{each.path}: {each.detail}" for each in states.values() if each.state == WRONG]
+    attempts = [_from_source(files, downloads, source, found) for source in files.sources]
+    for attempt in attempts if from_dir is None else [_from_folder(files, from_dir, found)]:
+        reasons += _take(files, records, attempt, found)
+    if _lacking(found):
+        raise FetchFailed(_failure(files, _lacking(found), reasons, from_dir))
+    for reason in reasons:
+        say(f"{files.name}: {reason}")
+    for split in SPLITS:
+        if split not in there:
+            _set_aside(folder, split, say)
+            write_bytes(folder / f"{split}.txt", found[split][1])
+    for split in on_trust:
+        place, content = found[split]
+        records[split] = checks.new_record(checks.sha256_of(content), place)
+        say(f"{files.name}: no checksum of {split}.txt is published; trusted on first use")
+        checks.write_records(folder, records)
     return "fetched" if from_dir is None else f"taken from {from_dir}"
 
 
-def _gather(gathering: Gathering, downloads: Downloads, from_dir: Path | None) -> Iterator[str]:
-    """Go through the sources until nothing lacks; yields what was wrong with each."""
-    published = gathering.published
-    attempts = [_what_is_there(gathering)]  # each begins when it is asked for what was wrong
-    if from_dir is not None:
-        attempts.append(_from_folder(gathering, from_dir))
-    else:
-        attempts += [_from_source(gathering, downloads, source) for source in published.sources]
-    for number, attempt in enumerate(attempts):
-        if number and not gathering.lacking:
-            break
-        wrong = list(attempt)
-        try:
-            gathering.check_counts()
-        except NotIt as error:
-            wrong.append(str(error))
-        for reason in wrong:
-            gathering.say(f"{published.name}: {reason}")
-            yield reason
+def inspect(files: DatasetFiles, folder: Path) -> dict[str, FileState]:
+    """The state of every split; raises BadRecords where `checksums.json` cannot be read."""
+    records = checks.read_records(folder)
+    return {split: _state(files, folder, split, records) for split in SPLITS}
 
 
-def _what_is_there(gathering: Gathering) -> Iterator[str]:
-    for split, state in gathering.states.items():
-        if state.path is not None and not state.usable:
-            yield f"{state.path}: {split}.txt is not the published one: {state.detail}"
-
-
-def _from_source(gathering: Gathering, downloads: Downloads, source: Source) -> Iterator[str]:
-    if source.member is not None:
-        try:
-            path, damaged = downloads.get(source.url), False
-            try:
-                yield from _from_archive(gathering, path, source, source.url)
-            except Unreadable as error:
-                damaged = True
-                yield f"{source.url}: {error}"
-            downloads.done(source.url, damaged)
-        except DownloadFailed as error:
-            yield str(error)
-        return
-    for split in list(gathering.lacking):
-        url = source.url.replace("{split}", split)
-        try:
-            path = downloads.get(url)
-        except DownloadFailed as error:
-            yield str(error)
-            return  # the other files of this server would fail alike
-        reason = _try_file(gathering, split, path, source.ending, url)
-        downloads.done(url)
-        if reason:
-            yield reason
-
-
-def _try_file(gathering: Gathering, split: str, path: Path, ending: str, place: str) -> str:
-    """Offer a single file; returns what is wrong with it, or nothing."""
+def _state(files: DatasetFiles, folder: Path, split: str, records: Records) -> FileState:
+    path = find_split(folder, split)
+    if path is None:
+        return FileState(MISSING)
     try:
-        gathering.offer(split, lambda target: copy_unpacked(path, ending, target), place)
-    except (NotIt, Unreadable) as error:
-        return f"{place}: {error}"
-    return ""
+        content = read_split(path)
+        if _check(files, split, records, content) != content:
+            return FileState(WRONG, path, "the published file has other line ends")
+    except ValueError as error:
+        return FileState(WRONG, path, str(error))
+    recorded = checks.RECORDED if split in records else checks.UNRECORDED
+    return FileState(OK if files.sha256.get(split) else recorded, path)
 
 
-def _from_archive(gathering: Gathering, archive: Path, source: Source, place: str) -> Iterator[str]:
-    names = members(archive, source.ending)
-    for split in list(gathering.lacking):
-        candidates = _candidates(gathering.published, names, str(source.member), split)
-        wrong = ""
-        for name in candidates:
+def _check(files: DatasetFiles, split: str, records: Records, content: bytes) -> bytes:
+    """The right bytes of a split; raises ChecksumMismatch where `content` cannot be them."""
+    expected = files.sha256.get(split) or records.get(split, {}).get("sha256")
+    if expected:
+        return checks.match_published(content, expected)
+    return checks.check_rows(content, files.triples.get(split))
+
+
+def _lacking(found: Mapping[str, object]) -> list[str]:
+    return [split for split in SPLITS if split not in found]
+
+
+def _take(
+    files: DatasetFiles, records: Records, offers: Offers, found: dict[str, tuple[str, bytes]]
+) -> Iterator[str]:
+    """Add what is right to `found`; yields what is wrong with the rest."""
+    try:
+        for split, place, content in offers:
             try:
-                copy = partial(copy_member, archive, source.ending, name)
-                gathering.offer(split, copy, f"{place}, {name}")
-                break
-            except NotIt as error:
-                wrong = wrong or f"{place}, {name}: {error}"
-        else:
-            wanted = str(source.member).replace("{split}", split)
-            held = f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
-            yield wrong or f"{place}: no {wanted} in it; it holds {held or 'no files'}"
+                found[split] = place, _check(files, split, records, content)
+            except ChecksumMismatch as error:
+                yield f"{place}: {split}.txt is not the published one: {error}"
+    except (DownloadFailed, Unreadable) as error:
+        yield str(error)
 
 
-def _candidates(published: Published, names: list[str], member: str, split: str) -> list[str]:
-    """Members that may be the split: the one that was named, or the only one that can be meant.
-
-    Where the checksum is known it decides among all files of that name.
-    """
-    exact = PurePosixPath(member.replace("{split}", split))
-    if named := [name for name in names if PurePosixPath(name) == exact]:
-        return named[:1]
-    alike = [name for name in names if PurePosixPath(name).name == f"{split}.txt"]
-    folder = published.folder.casefold()
-    inside = [name for name in alike if PurePosixPath(name).parent.name.casefold() == folder]
-    for only in (inside, alike):
-        if len(only) == 1:
-            return only
-    return inside + alike if published.checksum(split) else []
+def _from_source(
+    files: DatasetFiles, downloads: Downloads, source: Source, found: Mapping[str, object]
+) -> Offers:
+    if source.member is None:
+        for split in _lacking(found):
+            url = source.url.replace("{split}", split)
+            yield from _from_file(split, downloads.get(url), url)
+    elif _lacking(found):
+        yield from _from_archive(files, downloads.get(source.url), source, source.url, found)
 
 
-def _from_folder(gathering: Gathering, from_dir: Path) -> Iterator[str]:
-    published = gathering.published
-    alike = published.folder.casefold()
-    folders = sorted(path for path in from_dir.iterdir() if path.name.casefold() == alike)
-    for folder in folders:
-        for split in list(gathering.lacking):
-            path = find_split(folder, split)
-            ending = ending_of(path.name) if path else ""
-            if path and (reason := _try_file(gathering, split, path, ending, str(path))):
-                yield reason
-    for source in published.sources:
+def _from_folder(files: DatasetFiles, from_dir: Path, found: Mapping[str, object]) -> Offers:
+    """From `<folder>/<split>.txt[.gz|.xz]`, whatever its case, or from archives of the sources."""
+    alike = files.folder.casefold()
+    for folder in sorted(path for path in from_dir.iterdir() if path.name.casefold() == alike):
+        for split in _lacking(found):
+            if path := find_split(folder, split):
+                yield from _from_file(split, path, str(path))
+    for source in files.sources:
         archive = from_dir / source.file_name
-        if gathering.lacking and source.member is not None and archive.is_file():
-            try:
-                yield from _from_archive(gathering, archive, source, str(archive))
-            except Unreadable as error:
-                yield f"{archive}: {error}"
-    for folder in folders:
-        rebuilt = find_split(folder, REBUILT)
-        if rebuilt and "train" in gathering.lacking:
-            yield (
-                f"{rebuilt}: a rebuilt file, which is not the published train.txt and not taken "
-                f"as such; to train on it, give data_dir={from_dir} (its rows are then marked "
-                "rebuilt)"
-            )
+        if _lacking(found) and source.member is not None and archive.is_file():
+            yield from _from_archive(files, archive, source, str(archive), found)
 
 
-def _failure(gathering: Gathering, reasons: list[str], from_dir: Path | None) -> str:
-    published = gathering.published
-    lacking = ", ".join(f"{split}.txt" for split in gathering.lacking)
-    head = f"{published.name}: {lacking} could not be had"
-    if from_dir is not None:
-        archives = dict.fromkeys(s.file_name for s in published.sources if s.member is not None)
-        wanted = " or ".join([f"{published.folder}/<split>.txt[.gz|.xz]", *archives])
-        fix = f"--from {from_dir} should hold {wanted}"
-    elif not published.sources:
-        fix = f"conf/dataset/{published.name}.yaml names no `sources`; add one, or use --from DIR"
-    else:
-        fix = "try again later, add a mirror to `sources` of conf/dataset/"
-        fix += f"{published.name}.yaml, or get the files by other means and use --from DIR"
+def _from_file(split: str, path: Path, place: str) -> Offers:
+    for _, read in contents(path, place):
+        yield split, place, read()
+
+
+def _from_archive(
+    files: DatasetFiles, archive: Path, source: Source, place: str, found: Mapping[str, object]
+) -> Offers:
+    """The members that were named; failing these, of whatever folder, what can be meant."""
+    names, absent = [name for name, _ in contents(archive, place)], []
+    for split in _lacking(found):
+        wanted = str(source.member).replace("{split}", split)
+        alike = [name for name in names if PurePosixPath(name).name == f"{split}.txt"]
+        meant = [name for name in names if PurePosixPath(name) == PurePosixPath(wanted)] or alike
+        if not meant or (len(meant) > 1 and not files.sha256.get(split)):
+            absent.append(wanted)
+            continue
+        for name, read in contents(archive, place):
+            if name in meant and split not in found:
+                yield split, f"{place}, {name}", read()
+    if absent:
+        held = ", ".join(names[:20]) or "no files"
+        raise Unreadable(f"{place}: no {', '.join(absent)} in it; it holds {held}")
+
+
+def _set_aside(folder: Path, split: str, say: Say) -> None:
+    """A wrong file may be somebody's own: it is kept under another name."""
+    while wrong := find_split(folder, split):
+        number = 1
+        while (kept := wrong.with_name(f"{wrong.name}.wrong{number}")).exists():
+            number += 1
+        os.replace(wrong, kept)
+        say(f"{wrong} was not the published one; kept as {kept}")
+
+
+def _failure(
+    files: DatasetFiles, lacking: list[str], reasons: list[str], from_dir: Path | None
+) -> str:
+    head = f"{files.name}: no source has {', '.join(f'{split}.txt' for split in lacking)}"
+    archives = dict.fromkeys(each.file_name for each in files.sources if each.member is not None)
+    wanted = " or ".join([f"{files.folder}/<split>.txt[.gz|.xz]", *archives])
+    fix = f"--from {from_dir} should hold {wanted}"
+    if from_dir is None:
+        fix = f"try again later, add a mirror to `sources` of conf/dataset/{files.name}.yaml, or "
+        fix += f"get the files by other means and use --from DIR, which holds {wanted}"
     return "\n  ".join([head, *reasons, fix])
