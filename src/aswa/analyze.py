@@ -10,16 +10,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from aswa.analysis.plan import load_plan
+from aswa.analysis.declaration import load_declaration
 from aswa.analysis.published import findings, findings_table, growth, published_folder, sentences
-from aswa.analysis.report import (
+from aswa.analysis.records.runs import Problem
+from aswa.analysis.rendering.report import (
     drawing_files,
     print_summary,
     table_files,
     write_files,
     write_study,
 )
-from aswa.analysis.runs import Problem
 from aswa.analysis.study import NoResults, analyse
 
 WIDTH = 140  # of the terminal, where there is none to ask: a log file or a pipe
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.published:
         return _published(args.results_dir, errors)
     try:
-        study = analyse(args.results_dir, load_plan(args.plan), args.where)
+        study = analyse(args.results_dir, load_declaration(args.plan), args.where)
     except NoResults as error:
         _report_problems(error.problems, errors)
         errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)

@@ -1,18 +1,17 @@
 """From a folder of run records to tables, tests, figures and one report.
 
-    runs.py          read `result.json` and `history.json`; what cannot be read is named
-    settings.py      never pool runs of different settings; choose one, say what was left out
-    plan.py          the analysis declared in advance (`conf/analysis/*.yaml`)
-    long_table.py    results table, costs, decisions, and the cells a test may look at
-    significance.py  one signed-rank comparison as one record, and its sentence
-    comparisons.py   pivot, pairs and the declared family of tests
-    evidence.py      beside them: resampling.py, friedman.py, bayesian.py, power.py
-    unit_intervals.py  differences within one dataset × model
-    tables.py        mean ± std tables as markdown, LaTeX and csv; cost_tables.py
-    figures.py       learning curves, paired differences (look in appearance.py); rank_figures.py
-    published.py     the authors' own figures, tested, and ours beside them
-    study.py         everything above for one results folder
-    report.py        files on disk, `report.html`, the summary on the terminal
+    declaration.py  the analysis declared in advance (`conf/analysis/*.yaml`)
+    records/        runs.py reads `result.json` and `history.json`, names the unreadable ones;
+                    names.py has labels, directions and order as the records declare them;
+                    legacy.py supplies what records of schema 1 lack;
+                    settings.py pools seeds only and says what was left out;
+                    long_table.py has the results table, costs, decisions, the tested cells
+    statistics/     signed_rank.py is one comparison as one record; comparisons.py the declared
+                    family; evidence.py gathers resampling, friedman, bayesian, power;
+                    unit_intervals.py describes single units
+    rendering/      tables, figures, `report.html`, the summary on the terminal
+    published.py    the authors' own figures, tested, and ours beside them
+    study.py        all of it for one results folder
 
-Depends on `aswa.results` alone: no torch, nothing of `aswa.training`.
+Imports point one way: study, published → rendering → statistics → records → `aswa.results`.
 """

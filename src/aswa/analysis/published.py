@@ -17,11 +17,12 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from aswa.analysis.appearance import STYLE, look
-from aswa.analysis.figures import Drawing, finish
-from aswa.analysis.naming import in_order, method_label
-from aswa.analysis.significance import SignedRank, signed_rank
-from aswa.analysis.tables import TextTable, p_cell, signed_cell
+from aswa.analysis.records import legacy
+from aswa.analysis.records.long_table import UNIT, Cells
+from aswa.analysis.rendering.appearance import STYLE, look
+from aswa.analysis.rendering.drawing import Drawing, finish
+from aswa.analysis.rendering.tables import TextTable, p_cell, signed_cell
+from aswa.analysis.statistics.signed_rank import SignedRank, signed_rank
 from aswa.files import conf_dir
 
 ALL_RUNS = "aswa_cifar_authors_logs.csv"
@@ -31,8 +32,7 @@ MODELS = {
     "VGG16": "vgg16", "VGG16BN": "vgg16_bn", "VGG19": "vgg19", "VGG19BN": "vgg19_bn",
     "PreResNet164": "preresnet164", "WideResNet28x10": "wide_resnet28x10",
 }  # fmt: skip
-CONFIGURATION = ["dataset", "model", "val_ratio"]
-UNIT = ["dataset", "model"]
+CONFIGURATION = [*UNIT, "val_ratio"]
 EPOCHS = ("100", "200", "300", "400", "500", "600", "700", "800", "900", "1000")
 
 
@@ -129,7 +129,7 @@ def ask(question: str, figures: pd.DataFrame, by: list[str], epoch: str, other: 
 def findings_table(found: Sequence[Finding]) -> TextTable:
     """One row a question; differences in points of test accuracy."""
     rows = tuple(
-        (f.question, f"{method_label(f.a)} − {method_label(f.b)}", str(f.test.n),
+        (f.question, f"{legacy.METHODS[f.a]} − {legacy.METHODS[f.b]}", str(f.test.n),
          f"{f.test.wins} / {f.test.ties} / {f.test.losses}", signed_cell(f.mean, 2),
          signed_cell(f.test.median_difference, 2), p_cell(f.test.p), p_cell(f.test.smallest_p))
         for f in found
@@ -177,30 +177,30 @@ def sentences(found: Sequence[Finding]) -> list[str]:
     ]
 
 
-def beside_ours(cells: pd.DataFrame, folder: Path) -> Drawing | None:
+def beside_ours(cells: Cells, folder: Path) -> Drawing | None:
     """Our test accuracy against the published one; None where no unit is in both.
 
     Published: last epoch, live runs, 5 % of the images for validation, as ours have.
 
     Args:
-        cells: the study's, one value per dataset × model × method × seed × split × metric.
+        cells: of the study.
     """
     theirs = read_published(folder)
     theirs = theirs[(theirs["epoch"] == "final") & (theirs["val_ratio"] == "0.05")]
     theirs = theirs.assign(dataset=theirs["dataset"].str.lower(), model=theirs["model"].map(MODELS))
-    rows = cells[(cells["split"] == "test") & (cells["metric"] == "accuracy")]
+    rows = cells.of_test(["accuracy"])
     ours = rows.groupby([*UNIT, "optimizer"], sort=True)["value"].mean().mul(100).rename("ours")
     both = theirs.merge(ours.reset_index(), on=[*UNIT, "optimizer"])
     if both.empty:
         return None
-    methods = in_order(both["optimizer"])
+    methods = cells.names.in_order(both["optimizer"])
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 3.6), layout="constrained")
         axis = figure.subplots()
         for method in methods:
             part, style = both[both["optimizer"] == method], look(method, methods)
             axis.plot(part["accuracy"], part["ours"], linestyle="none", marker=style.marker,
-                      color=style.colour, label=method_label(method))  # fmt: skip
+                      color=style.colour, label=cells.names.method(method))  # fmt: skip
         values = both[["accuracy", "ours"]].to_numpy()
         ends = [values.min() - 1, values.max() + 1]
         axis.plot(ends, ends, color="#444444", linewidth=1, zorder=1)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import platform
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from aswa.analysis.comparisons import declared_tests, family, significance_frame
-from aswa.analysis.cost_tables import costs_table, decisions_table, method_costs_table
-from aswa.analysis.evidence import Evidence, gather
-from aswa.analysis.figures import Drawing, learning_curves, paired_differences
-from aswa.analysis.long_table import (
+from aswa.analysis.declaration import Declaration
+from aswa.analysis.published import beside_ours, published_folder
+from aswa.analysis.records.long_table import (
+    Cells,
     choose_cells,
     costs_frame,
     decisions_frame,
@@ -24,16 +21,28 @@ from aswa.analysis.long_table import (
     results_frame,
     rows_frame,
 )
-from aswa.analysis.plan import Plan
-from aswa.analysis.published import beside_ours, published_folder
-from aswa.analysis.query_tables import structures_table
-from aswa.analysis.rank_figures import critical_differences, decision_timelines
-from aswa.analysis.runs import History, Problem, Run, read_history, read_runs
-from aswa.analysis.settings import Choice, choose_settings, select_where
-from aswa.analysis.significance import SignificanceRecord, summary_sentence
-from aswa.analysis.tables import TextTable, intervals_table, metric_table, significance_table
+from aswa.analysis.records.names import merged
+from aswa.analysis.records.runs import History, Problem, Run, read_history, read_runs
+from aswa.analysis.records.settings import Choice, choose_settings, configured, select_where
+from aswa.analysis.rendering.cost_tables import costs_table, decisions_table, method_costs_table
+from aswa.analysis.rendering.curves import Histories, decision_timelines, learning_curves
+from aswa.analysis.rendering.differences import critical_differences, paired_differences
+from aswa.analysis.rendering.drawing import Drawing
+from aswa.analysis.rendering.query_tables import structures_table
+from aswa.analysis.rendering.report import Study
+from aswa.analysis.rendering.tables import (
+    TextTable,
+    intervals_table,
+    metric_table,
+    significance_table,
+)
+from aswa.analysis.statistics.compared import frame
+from aswa.analysis.statistics.comparisons import declared_tests
+from aswa.analysis.statistics.evidence import Evidence, gather
+from aswa.analysis.statistics.signed_rank import COLUMNS
 
 LIBRARIES = ("numpy", "scipy", "statsmodels", "pandas", "matplotlib")
+BUDGETS = ("epochs", "batch_size", "precision", "model.dim", "base_optimizer", "schedule")
 
 
 class NoResults(LookupError):
@@ -44,54 +53,8 @@ class NoResults(LookupError):
         self.problems = tuple(problems)
 
 
-@dataclass(frozen=True)
-class Study:
-    """The analysis of one results folder.
-
-    `results` and `costs` hold every readable run; all else rests on the chosen settings.
-    `notices` is what a reader has to know before believing a number, the worst first.
-    """
-
-    plan: Plan
-    results: pd.DataFrame
-    costs: pd.DataFrame
-    significance: pd.DataFrame
-    records: tuple[SignificanceRecord, ...]
-    evidence: Evidence
-    metric_tables: dict[str, TextTable]  # by metric
-    structures: TextTable | None  # of logical queries
-    tests: TextTable  # scope all
-    tests_by_dataset: TextTable
-    decisions: TextTable | None
-    intervals: tuple[TextTable, ...]
-    cost_table: TextTable
-    method_costs: TextTable | None
-    drawings: tuple[Drawing, ...]
-    environment: tuple[tuple[str, str], ...]
-    problems: tuple[Problem, ...]
-    notices: tuple[str, ...]
-    runs_used: int
-    seeds: str
-
-    def answer(self) -> list[str]:
-        """Per primary metric: the sentence on the primary comparison, then one on the others."""
-        sentences = []
-        for metric in self.plan.primary_metrics:
-            records = family(self.records, metric)
-            if records:
-                sentences += [records[0].sentence(), summary_sentence(records[1:])]
-        return [sentence for sentence in sentences if sentence]
-
-    def tables(self) -> list[TextTable]:
-        """All tables that get files of their own."""
-        maybe = (self.structures, self.decisions, self.method_costs)
-        optional = [table for table in maybe if table]
-        tests = [self.tests, self.tests_by_dataset, *self.intervals]
-        return [*self.metric_tables.values(), *optional, self.cost_table, *tests]
-
-
 def analyse(
-    results_dir: Path, plan: Plan, where: Iterable[str] = (), figures: bool = True
+    results_dir: Path, declared: Declaration, where: Iterable[str] = (), figures: bool = True
 ) -> Study:
     """Read and analyse `results_dir/runs`; writes nothing.
 
@@ -114,73 +77,97 @@ def analyse(
     choice = choose_settings(chosen)
     rows = rows_frame(runs)
     chosen_rows = rows if chosen is runs else rows_frame(chosen)
-    cells = choose_cells(chosen_rows, chosen, choice, keep_collapsed=plan.collapsed == "keep")
+    names, contradictions = merged(run.names for run in runs)
+    cells = choose_cells(chosen_rows, chosen, choice, names, declared.collapsed == "keep")
     used = [run for i, run in enumerate(chosen) if any((i, m) in choice.kept for m in run.methods)]
     histories, broken = _histories(chosen, choice)
-    records = declared_tests(cells.table, plan)
-    evidence = gather(cells.table, plan, records)
-    drawings: list[Drawing] = []
-    if figures:
-        drawings += [*learning_curves(histories), *decision_timelines(histories)]
-        drawings += [*paired_differences(cells.table, plan), *critical_differences(evidence.ranks)]
-        drawings += _beside_published(cells.table, results_dir)
-    significance = significance_frame(records)
+    records = declared_tests(cells, declared)
+    evidence = gather(cells, declared, records)
     costs = costs_frame(runs)
-    reference = plan.comparisons[0].a
-    metric_tables = {
-        metric: metric_table(cells.table, metric, reference, plan.confidence)
-        for metric in plan.metrics
-    }
-    left_out = [item.sentence() for item in choice.left_out]
-    filtered = [f"--where {condition}" for condition in where]
+    tests = frame(records, COLUMNS)
+    whole = tests["scope"] == "all"
     return Study(
-        plan=plan,
+        declared=declared,
+        names=names,
         results=results_frame(rows),
         costs=costs,
-        significance=significance,
         records=tuple(records),
         evidence=evidence,
-        metric_tables={m: table for m, table in metric_tables.items() if table},
-        structures=structures_table(cells.table, used),
+        metric_tables=_metric_tables(cells, declared),
+        structures=structures_table(cells),
         tests=significance_table(
-            significance[significance["scope"] == "all"],
-            "significance",
+            tests[whole], names, "significance",
             "Declared comparisons over all dataset × model units",
         ),
         tests_by_dataset=significance_table(
-            significance[significance["scope"] != "all"],
-            "significance_by_dataset",
+            tests[~whole], names, "significance_by_dataset",
             "Declared comparisons within each dataset, over its models",
         ),
-        decisions=decisions_table(decisions_frame(chosen, choice)),
+        decisions=decisions_table(decisions_frame(chosen, choice), names),
         intervals=tuple(
-            intervals_table(table, metric, reference, plan.confidence)
-            for metric, table in evidence.tables.items()
+            intervals_table(table, names, m, declared.comparisons[0].a, declared.confidence)
+            for m, table in evidence.tables.items()
         ),
-        method_costs=method_costs_table(method_costs_frame(used)),
+        method_costs=method_costs_table(method_costs_frame(used), names),
         cost_table=costs_table(costs[costs["run_id"].isin({run.run_id for run in used})]),
-        drawings=tuple(drawings),
+        drawings=tuple(_drawings(cells, declared, evidence, histories, results_dir))
+        if figures
+        else (),
         environment=tuple(_environment(used)),
         problems=(*problems, *broken),
         notices=(
-            *filtered,
+            *(f"--where {condition}" for condition in where),
+            *contradictions,
+            *_undeclared(cells),
             *cells.notices,
-            *left_out,
+            *(item.sentence() for item in choice.left_out),
             *_several_commits(used),
             *_several_budgets(used),
         ),
         runs_used=len(used),
         seeds=_seeds(cells.table),
-    )
+    )  # fmt: skip
 
 
-def _beside_published(cells: pd.DataFrame, results_dir: Path) -> list[Drawing]:
-    """Nothing where the published figures are not at hand, or no unit is in both."""
+def _metric_tables(cells: Cells, declared: Declaration) -> dict[str, TextTable]:
+    """Of the declared metrics, then of every other metric on test that is not about a part."""
+    there = {
+        str(name) for name in cells.table.loc[cells.table["split"] == "test", "metric"].unique()
+    }
+    others = [name for name in cells.names.metrics if not cells.names.metric(name).part]
+    others += sorted(there - cells.names.metrics.keys())
+    tables = {
+        name: metric_table(cells, name, declared.comparisons[0].a, declared.confidence)
+        for name in dict.fromkeys([*declared.metrics, *others])
+        if name in there
+    }
+    return {name: table for name, table in tables.items() if table}
+
+
+def _undeclared(cells: Cells) -> list[str]:
+    """Metrics on test of which no record says the direction."""
+    tested = cells.table.loc[cells.table["split"] == "test", "metric"]
+    there = sorted(str(name) for name in tested.unique())
+    unknown = [name for name in there if name not in cells.names.judged(there)]
+    return [
+        f"no record says whether a higher {name} is better: its table marks no best method, and it "
+        "is in no test"
+        for name in unknown
+    ]
+
+
+def _drawings(
+    cells: Cells, declared: Declaration, evidence: Evidence, histories: Histories, folder: Path
+) -> list[Drawing]:
+    reference = declared.comparisons[0].a
+    drawings = learning_curves(histories, cells.names)
+    drawings += decision_timelines(histories, cells.names, reference)
+    drawings += [*paired_differences(cells, declared), *critical_differences(evidence.ranks)]
     try:
-        drawing = beside_ours(cells, published_folder(results_dir))
+        beside = beside_ours(cells, published_folder(folder))
     except FileNotFoundError:
-        return []
-    return [drawing] if drawing else []
+        return drawings
+    return [*drawings, beside] if beside else drawings
 
 
 def _histories(
@@ -209,6 +196,8 @@ def _environment(runs: list[Run]) -> list[tuple[str, str]]:
     for run in runs:
         counts["device"][run.device] += 1
         counts["git commit"][_commit(run)] += 1
+        if run.hardware:
+            counts["hardware"][", ".join(f"{k} {v}" for k, v in run.hardware.items() if v)] += 1
         for name, number in run.versions.items():
             counts[str(name)][str(number)] += 1
     entries = []
@@ -235,12 +224,10 @@ def _several_commits(runs: list[Run]) -> list[str]:
 def _several_budgets(runs: list[Run]) -> list[str]:
     """Units of one test that were trained by different budgets or rules."""
     notices = []
-    for key in ("epochs", "batch_size", "precision", "model.dim", "base_optimizer", "schedule"):
+    for key in BUDGETS:
         units: dict[str, set[str]] = defaultdict(set)
         for run in runs:
-            value: Any = run.config
-            for part in key.split("."):
-                value = value.get(part) if isinstance(value, dict) else None
+            value = configured(run, key)
             if value is not None:
                 units[str(value)].add(f"{run.dataset} × {run.model}")
         if len(units) > 1:

@@ -8,16 +8,18 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from aswa.analysis.naming import in_order
-from aswa.analysis.significance import DECIMALS
+from aswa.analysis.records.long_table import UNIT
+from aswa.analysis.records.names import Names
+from aswa.analysis.statistics.signed_rank import DECIMALS
 
-UNIT = ["dataset", "model"]
 INTERVAL_COLUMNS = [
     "dataset", "model", "reference", "optimizer", "seeds", "mean_difference", "ci_low", "ci_high",
 ]  # fmt: skip
 
 
-def unit_intervals(table: pd.DataFrame, reference: str, confidence: float) -> pd.DataFrame:
+def unit_intervals(
+    table: pd.DataFrame, names: Names, reference: str, confidence: float
+) -> pd.DataFrame:
     """Reference minus each other method within each unit, with a t interval over common seeds.
 
     Args:
@@ -25,7 +27,7 @@ def unit_intervals(table: pd.DataFrame, reference: str, confidence: float) -> pd
             have seeds that all differ by the same amount.
     """
     rows = []
-    others = [m for m in in_order(table.columns) if m != reference]
+    others = [m for m in names.in_order(table.columns) if m != reference]
     for method in others if reference in table.columns else []:
         difference = (table[reference] - table[method]).round(DECIMALS).dropna()
         units: Any = difference.groupby(level=UNIT, sort=True)
@@ -41,9 +43,11 @@ def unit_intervals(table: pd.DataFrame, reference: str, confidence: float) -> pd
     return frame.sort_values(UNIT, kind="stable").reset_index(drop=True)
 
 
-def told_apart(table: pd.DataFrame, reference: str, confidence: float) -> set[tuple[str, str, str]]:
+def told_apart(
+    table: pd.DataFrame, names: Names, reference: str, confidence: float
+) -> set[tuple[str, str, str]]:
     """(dataset, model, method) whose interval of the difference from `reference` excludes 0."""
-    intervals = unit_intervals(table, reference, confidence)
+    intervals = unit_intervals(table, names, reference, confidence)
     without = (intervals["ci_low"] > 0) | (intervals["ci_high"] < 0)
     rows: Any = intervals[without].itertuples(index=False)
     return {(r.dataset, r.model, r.optimizer) for r in rows}

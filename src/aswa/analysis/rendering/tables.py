@@ -7,28 +7,22 @@ it stands the frame with the unrounded numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
-from aswa.analysis.comparisons import seed_table
-from aswa.analysis.naming import file_stem, in_order, lower_is_better, method_label, metric_label
-from aswa.analysis.unit_intervals import told_apart, unit_intervals
+from aswa.analysis.records.long_table import UNIT, Cells
+from aswa.analysis.records.names import Names
+from aswa.analysis.statistics.unit_intervals import told_apart, unit_intervals
 
-UNIT = ["dataset", "model"]
+DIGITS = {"classification": 4}  # by family of metrics: a point in ten thousand images
 LATEX = {
-    "χ": "\\chi",
-    "²": "{}^2",
-    "±": "\\pm",
-    "×": "\\times",
-    "−": "-",
-    "†": "{}^\\dagger",
-    "<": "<",
-    ">": ">",
-}
+    "χ": "\\chi", "²": "{}^2", "±": "\\pm", "×": "\\times", "−": "-", "†": "{}^\\dagger",
+    "<": "<", ">": ">",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,19 +38,18 @@ class TextTable:
     underlined: frozenset[tuple[int, int]] = frozenset()
     note: str = ""
 
-    def marked(self, bold: str, underlined: str) -> list[list[str]]:
-        """The rows with their marks, each given as `before{}after`."""
-        return [
-            [
-                bold.format(text)
-                if (i, j) in self.bold
-                else underlined.format(text)
-                if (i, j) in self.underlined
-                else text
-                for j, text in enumerate(row)
-            ]
-            for i, row in enumerate(self.rows)
-        ]
+    def marked(
+        self, bold: str, underlined: str, escaped: Callable[[str], str] = str
+    ) -> list[list[str]]:
+        """The rows, escaped, with their marks, each given as `before{}after`."""
+
+        def text(i: int, j: int, content: str) -> str:
+            mark = (
+                bold if (i, j) in self.bold else underlined if (i, j) in self.underlined else "{}"
+            )
+            return mark.format(escaped(content))
+
+        return [[text(i, j, c) for j, c in enumerate(row)] for i, row in enumerate(self.rows)]
 
     def markdown(self) -> str:
         """Pipe table under its title, over its note."""
@@ -73,9 +66,8 @@ class TextTable:
         notes = [f"% {line}" for line in (self.title, self.note) if line]
         lines = [*notes, f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
         lines += [_latex_row(self.header), "\\midrule"]
-        escaped = [tuple(latex_text(text) for text in row) for row in self.rows]
-        for row in replace(self, rows=tuple(escaped)).marked("\\textbf{{{}}}", "\\underline{{{}}}"):
-            lines.append(" & ".join(row) + " \\\\")
+        marked = self.marked("\\textbf{{{}}}", "\\underline{{{}}}", latex_text)
+        lines += [" & ".join(row) + " \\\\" for row in marked]
         return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
     def alignment(self) -> tuple[str, ...]:
@@ -105,32 +97,34 @@ def table_rows(frame: pd.DataFrame) -> Iterator[Any]:
     yield from frame.itertuples(index=False)
 
 
-def summarise(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
+def summarise(cells: Cells, metric: str) -> pd.DataFrame:
     """Mean, sample std (ddof=1; NaN for one seed) and n of a test metric, in long form.
 
     Columns dataset, model, optimizer, mean, std, n; sorted.
     """
-    rows = cells[(cells["split"] == "test") & (cells["metric"] == metric)]
-    values = rows.groupby([*UNIT, "optimizer"], sort=True)["value"]
+    values = cells.of_test([metric]).groupby([*UNIT, "optimizer"], sort=True)["value"]
     return values.agg(mean="mean", std="std", n="size").reset_index()
 
 
 def metric_table(
-    cells: pd.DataFrame, metric: str, reference: str = "aswa", confidence: float = 0.95
+    cells: Cells, name: str, reference: str, confidence: float = 0.95
 ) -> TextTable | None:
     """Test metric as mean ± std, one row per dataset × model; None if no run has the metric.
 
-    Best mean of a row in bold, with all that print the same; the next underlined. `seeds` is the
-    largest n of the row; a cell with fewer says its own. † marks a method whose paired differences
-    from `reference` over common seeds have a t interval without 0: it describes this unit alone.
+    Best mean of a row in bold, with all that print the same; the next underlined; neither where
+    no record says which direction is better. `seeds` is the largest n of the row; a cell with
+    fewer says its own. † marks a method whose paired differences from `reference` over common
+    seeds have a t interval without 0: it describes this unit alone.
     """
-    long = summarise(cells, metric)
+    long, names = summarise(cells, name), cells.names
     if long.empty:
         return None
-    methods = in_order(long["optimizer"])
-    apart = told_apart(seed_table(cells, metric), reference, confidence)
-    digits = 4 if metric == "accuracy" else 3
-    rows, bold, underlined = [], set(), set()
+    metric, methods = names.metric(name), names.in_order(long["optimizer"])
+    apart = told_apart(cells.seed_table(name), names, reference, confidence)
+    digits = DIGITS.get(metric.family or "", 3)
+    rows = []
+    bold: set[tuple[int, int]] = set()
+    underlined: set[tuple[int, int]] = set()
     for index, ((dataset, model), part) in enumerate(long.groupby(UNIT, sort=True)):
         found = {str(r.optimizer): (r.mean, r.std, int(r.n)) for r in table_rows(part)}
         seeds = max(n for _, _, n in found.values())
@@ -138,23 +132,24 @@ def metric_table(
         for m in methods:
             mark = " †" if (dataset, model, m) in apart else ""
             texts.append(_mean_std(found.get(m), seeds, digits) + mark)
-        printed = {m: round(mean, digits) for m, (mean, _, _) in found.items()}
-        order = sorted(set(printed.values()), reverse=not lower_is_better(metric))
-        for column, method in enumerate(methods, start=2):
-            if printed.get(method) == order[0]:
-                bold.add((index, column))
-            elif len(order) > 1 and printed.get(method) == order[1]:
-                underlined.add((index, column))
         rows.append((str(dataset), str(model), *texts, str(seeds)))
+        if metric.higher_is_better is None:
+            continue
+        printed = {m: round(mean, digits) for m, (mean, _, _) in found.items()}
+        order = sorted(set(printed.values()), reverse=metric.higher_is_better)
+        for column, method in enumerate(methods, start=2):
+            if method in printed and printed[method] in order[:2]:
+                best = printed[method] == order[0]
+                (bold if best else underlined).add((index, column))
     return TextTable(
-        stem=f"test_{file_stem(metric)}",
-        title=f"Test {metric_label(metric)}, mean ± standard deviation over seeds",
-        header=("dataset", "model", *(method_label(m) for m in methods), "seeds"),
+        stem=f"test_{metric.stem}",
+        title=f"Test {metric.title}, mean ± standard deviation over seeds",
+        header=("dataset", "model", *map(names.method, methods), "seeds"),
         rows=tuple(rows),
         numbers=long,
         bold=frozenset(bold),
         underlined=frozenset(underlined),
-        note=f"† {100 * confidence:g}% t interval of the difference from {method_label(reference)} "
+        note=f"† {100 * confidence:g}% t interval of the difference from {names.method(reference)} "
         "over common seeds is without 0: about this dataset and model only, not corrected for the "
         "number of marks."
         if apart
@@ -163,19 +158,19 @@ def metric_table(
 
 
 def intervals_table(
-    table: pd.DataFrame, metric: str, reference: str, confidence: float
+    table: pd.DataFrame, names: Names, name: str, reference: str, confidence: float
 ) -> TextTable:
     """`unit_intervals` of a metric, for the report."""
-    frame = unit_intervals(table, reference, confidence)
+    frame, metric = unit_intervals(table, names, reference, confidence), names.metric(name)
     rows = tuple(
-        (r.dataset, r.model, f"{method_label(r.reference)} − {method_label(r.optimizer)}",
+        (r.dataset, r.model, f"{names.method(r.reference)} − {names.method(r.optimizer)}",
          str(r.seeds), signed_cell(r.mean_difference),
          _interval(r.ci_low, r.ci_high, "undefined"))
         for r in table_rows(frame)
     )  # fmt: skip
     return TextTable(
-        f"intervals_{file_stem(metric)}",
-        f"Differences in test {metric_label(metric)} within each dataset × model, over seeds",
+        f"intervals_{metric.stem}",
+        f"Differences in test {metric.title} within each dataset × model, over seeds",
         ("dataset", "model", "difference", "seeds", "mean", f"{100 * confidence:g}% t interval"),
         rows,
         frame,
@@ -190,11 +185,11 @@ def _mean_std(cell: tuple[float, float, int] | None, seeds: int, digits: int) ->
     return text if n == seeds else f"{text} (n = {n})"
 
 
-def significance_table(frame: pd.DataFrame, stem: str, title: str) -> TextTable:
+def significance_table(frame: pd.DataFrame, names: Names, stem: str, title: str) -> TextTable:
     """Rows of significance.csv with rounded numbers; the csv has them in full."""
     rows = tuple(
-        (metric_label(r.metric), r.scope, f"{method_label(r.optimizer_a)} − "
-         f"{method_label(r.optimizer_b)}", str(r.n), f"{r.wins} / {r.ties} / {r.losses}",
+        (names.metric(r.metric).title, r.scope, f"{names.method(r.optimizer_a)} − "
+         f"{names.method(r.optimizer_b)}", str(r.n), f"{r.wins} / {r.ties} / {r.losses}",
          signed_cell(r.median_difference), _interval(r.ci_low, r.ci_high), p_cell(r.p),
          p_cell(r.p_holm), signed_cell(r.rank_biserial, 2), p_cell(r.smallest_p))
         for r in table_rows(frame)

@@ -1,9 +1,9 @@
-"""Read the records under `RESULTS_DIR/runs`. A record that cannot be read is named, not fatal."""
+"""Read the records under `RESULTS_DIR/runs`. An unreadable record is named, not fatal."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from aswa.analysis.records import legacy
+from aswa.analysis.records.names import Names, declared_names
 from aswa.results.store import CorruptRecord, read_record, read_result, result_paths
+
+# Fields with which a record describes itself; `legacy` supplies those that are not there.
+DESCRIBED = ("metrics", "methods", "setting", "setting_ids", "decisions", "notes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +40,26 @@ class Keys:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """All that can change a result but the seed, in three parts, each an id and flat values.
+
+    `shared` belongs to all methods, `methods` to one each, `evaluation` changes no training;
+    `evaluation_id` is None where nothing but the methods' own metrics was evaluated.
+    """
+
+    shared_id: str
+    shared: dict[str, Any]
+    method_ids: dict[str, str]
+    methods: dict[str, dict[str, Any]]
+    evaluation_id: str | None
+    evaluation: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Run:
     """One finished run, as its `result.json` has it. Optional parts are empty where absent.
 
-    Its numbers are `values`, NaN where the record says null; what each is, `keys` say.
+    `values` are the numbers, NaN where the record says null; `keys` say what each is.
     """
 
     path: Path
@@ -48,6 +69,8 @@ class Run:
     seed: int
     keys: Keys
     values: npt.NDArray[np.float64]
+    names: Names
+    setting: Setting
     config: dict[str, Any]
     decisions: dict[str, Any]
     members: dict[str, Any]
@@ -56,6 +79,7 @@ class Run:
     versions: dict[str, Any]
     git: dict[str, Any]
     device: str
+    hardware: dict[str, Any]
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -89,41 +113,40 @@ def read_runs(results_dir: Path) -> tuple[list[Run], list[Problem]]:
 
 def _run(path: Path, record: dict[str, Any], known: dict[Any, Any]) -> Run:
     try:
+        if record["schema"] == 1 or not all(key in record for key in DESCRIBED):
+            record = legacy.completed(record, known)
         keys = _keys(record, known)
         values = [row["value"] for row in record["rows"]]
         numbers = np.array([math.nan if v is None else float(v) for v in values], dtype=float)
         seed = int(record["seed"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptRecord(path, f"its seed or a row is malformed ({error!r})") from None
+        names = _names(record, known)
+        setting = _setting(record, keys.methods, known)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CorruptRecord(path, f"a field or a row is malformed ({error!r})") from None
+    reduced = record["notes"].get("reduced")
+    optional = ("members", "seconds", "method_seconds")
+    same = ("versions", "git", "hardware")
     return Run(
         path=path,
         run_id=str(record["run_id"]),
-        dataset=_dataset(record),
+        # What is not the published experiment on a dataset never goes by its name alone.
+        dataset=f"{record['dataset']} ({reduced})" if reduced else str(record["dataset"]),
         model=str(record["model"]),
         seed=seed,
         keys=keys,
         values=numbers,
+        names=names,
+        setting=setting,
         config={key: _shared(value, known) for key, value in _mapping(record, "config").items()},
-        decisions=_mapping(record, "decisions"),
-        members=_mapping(record, "members"),
-        seconds=_mapping(record, "seconds"),
-        method_seconds=_mapping(record, "method_seconds"),
-        versions=_shared(_mapping(record, "versions"), known),
-        git=_shared(_mapping(record, "git"), known),
+        decisions=legacy.by_method(_mapping(record, "decisions"), keys.methods),
         device=str(record.get("device") or "unknown"),
+        **{key: _mapping(record, key) for key in optional},
+        **{key: _shared(_mapping(record, key), known) for key in same},
     )
 
 
-def _dataset(record: dict[str, Any]) -> str:
-    """Its name; what is not the published experiment on it never goes by the name alone."""
-    rows = record["rows"]
-    splits, reduced = ({row.get(key) for row in rows} for key in ("dataset_split", "reduced"))
-    notes = {f"split: {split}" for split in splits if split} | {str(r) for r in reduced if r}
-    return f"{record['dataset']} ({', '.join(sorted(notes))})" if notes else str(record["dataset"])
-
-
 def _shared(value: Any, known: dict[Any, Any]) -> Any:
-    """One and the same object for equal groups of a config: thousands of runs have the same few."""
+    """One and the same object for equal groups: thousands of runs have the same few."""
     if not isinstance(value, dict):
         return value
     return known.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), value)
@@ -145,6 +168,30 @@ def _keys(record: dict[str, Any], known: dict[Any, Any]) -> Keys:
     return found
 
 
+def _names(record: dict[str, Any], known: dict[Any, Any]) -> Names:
+    said = (record["metrics"], record["methods"])
+    key = ("names", orjson.dumps(said))
+    if key not in known:
+        known[key] = declared_names(*said)
+    found: Names = known[key]
+    return found
+
+
+def _setting(record: dict[str, Any], methods: tuple[str, ...], known: dict[Any, Any]) -> Setting:
+    ids, parts = record["setting_ids"], record["setting"]
+    evaluation = ids.get("evaluation")
+    of_methods = {method: str(ids["methods"].get(method, "")) for method in methods}
+    key = ("setting", ids["shared"], tuple(of_methods.items()), evaluation)
+    if key not in known:
+        own = {method: dict(parts["methods"].get(method) or {}) for method in methods}
+        known[key] = Setting(
+            str(ids["shared"]), dict(parts["shared"]), of_methods, own, evaluation,
+            dict(parts.get("evaluation") or {}),
+        )  # fmt: skip
+    found: Setting = known[key]
+    return found
+
+
 def _mapping(record: dict[str, Any], key: str) -> dict[str, Any]:
     value = record.get(key)
     return value if isinstance(value, dict) else {}
@@ -154,14 +201,16 @@ def _mapping(record: dict[str, Any], key: str) -> dict[str, Any]:
 class History:
     """Validation scores by epoch of one run: for each method a list as long as `epoch`.
 
-    `decision` is ASWA's of each epoch, or empty if the run has none.
+    `decisions` has the decision of each epoch by deciding method, `running` the score of the
+    running model that the method saw, NaN where there was none.
     """
 
     run: Run
     metric: str
     epoch: tuple[int, ...]
     valid: dict[str, tuple[float, ...]]
-    decision: tuple[str | None, ...] = ()
+    decisions: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
+    running: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def read_history(run: Run) -> History | Problem | None:
@@ -171,13 +220,14 @@ def read_history(run: Run) -> History | Problem | None:
     if not path.is_file():
         return None
     try:
-        record = read_record(path)
+        record = legacy.history(read_record(path), run.methods)
         epoch = tuple(int(e) for e in record["epoch"])
-        valid = {
-            str(name): tuple(math.nan if v is None else float(v) for v in scores)
-            for name, scores in record["valid"].items()
+        valid = {name: _numbers(scores) for name, scores in record["valid"].items()}
+        running = {
+            name: _numbers([pair and pair[0] for pair in pairs])
+            for name, pairs in (record.get("scores") or {}).items()
         }
-        decision = tuple(record.get("decision") or ())
+        decisions = {name: tuple(made) for name, made in record["decisions"].items()}
     except CorruptRecord as error:
         return Problem(path, error.reason, fix)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -186,4 +236,9 @@ def read_history(run: Run) -> History | Problem | None:
     if uneven:
         return Problem(path, f"{', '.join(sorted(uneven))}: not one score an epoch", fix)
     metric = str(record.get("selection_metric", "score"))
-    return History(run, metric, epoch, valid, decision if len(decision) == len(epoch) else ())
+    whole = {name: made for name, made in decisions.items() if len(made) == len(epoch)}
+    return History(run, metric, epoch, valid, whole, running)
+
+
+def _numbers(scores: list[float | None]) -> tuple[float, ...]:
+    return tuple(math.nan if score is None else float(score) for score in scores)

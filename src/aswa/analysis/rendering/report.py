@@ -1,9 +1,10 @@
-"""Write a study to disk and to the terminal. Equal studies give equal bytes: no dates, no paths."""
+"""What a report shows, and how it is written: files and the terminal. No dates, no paths."""
 
 from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -11,34 +12,93 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from aswa.analysis.bayesian import posterior_frame
-from aswa.analysis.figures import Drawing
-from aswa.analysis.friedman import ranks_frame
-from aswa.analysis.naming import method_label, metric_label
-from aswa.analysis.resampling import effects_frame
-from aswa.analysis.study import Study
-from aswa.analysis.tables import TextTable, latex_text
+from aswa.analysis.declaration import Declaration
+from aswa.analysis.records.names import Names
+from aswa.analysis.records.runs import Problem
+from aswa.analysis.rendering.drawing import Drawing
+from aswa.analysis.rendering.tables import TextTable, latex_text
+from aswa.analysis.statistics.bayesian import POSTERIOR_COLUMNS
+from aswa.analysis.statistics.compared import frame
+from aswa.analysis.statistics.comparisons import family
+from aswa.analysis.statistics.evidence import Evidence
+from aswa.analysis.statistics.friedman import ranks_frame
+from aswa.analysis.statistics.resampling import EFFECT_COLUMNS
+from aswa.analysis.statistics.signed_rank import COLUMNS, SignificanceRecord, summary_sentence
 from aswa.files import write_bytes
+
+
+@dataclass(frozen=True)
+class Study:
+    """The analysis of one results folder.
+
+    `results` and `costs` hold every readable run; all else rests on the chosen settings.
+    `notices` is what a reader has to know before believing a number, the worst first.
+    """
+
+    declared: Declaration
+    names: Names
+    results: pd.DataFrame
+    costs: pd.DataFrame
+    records: tuple[SignificanceRecord, ...]
+    evidence: Evidence
+    metric_tables: dict[str, TextTable]  # by metric
+    structures: TextTable | None  # of logical queries
+    tests: TextTable  # scope all
+    tests_by_dataset: TextTable
+    decisions: TextTable | None
+    intervals: tuple[TextTable, ...]
+    cost_table: TextTable
+    method_costs: TextTable | None
+    drawings: tuple[Drawing, ...]
+    environment: tuple[tuple[str, str], ...]
+    problems: tuple[Problem, ...]
+    notices: tuple[str, ...]
+    runs_used: int
+    seeds: str
+
+    @property
+    def significance(self) -> pd.DataFrame:
+        """The declared tests as significance.csv has them, in declared order."""
+        return frame(self.records, COLUMNS)
+
+    def answer(self) -> list[str]:
+        """Per primary metric: the sentence on the primary comparison, then one on the others."""
+        sentences = []
+        for metric in self.declared.primary_metrics:
+            records = family(self.records, metric)
+            if records:
+                sentences += [records[0].sentence(), summary_sentence(records[1:])]
+        return [sentence for sentence in sentences if sentence]
+
+    def tables(self) -> list[TextTable]:
+        """All tables that get files of their own."""
+        maybe = (self.structures, self.decisions, self.method_costs)
+        optional = [table for table in maybe if table]
+        tests = [self.tests, self.tests_by_dataset, *self.intervals]
+        return [*self.metric_tables.values(), *optional, self.cost_table, *tests]
 
 
 def write_study(study: Study, folder: Path) -> Path:
     """Write all files of a study under `folder`, each atomically; returns report.html's path.
 
-    Tables and figures that an earlier analysis left in `tables/` and `figures/` and this one
-    does not have are removed, so that no file there contradicts the report.
+    Equal studies give equal bytes. Tables and figures that an earlier analysis left in `tables/`
+    and `figures/` and this one does not have are removed, so that no file there contradicts the
+    report.
     """
+    evidence = study.evidence
     files: dict[str, bytes] = {
         "results.csv": csv_bytes(study.results),
         "results.parquet": _parquet_bytes(study.results),
         "costs.csv": csv_bytes(study.costs),
         "significance.csv": csv_bytes(study.significance),
-        "effects.csv": csv_bytes(effects_frame(study.evidence.effects)),
-        "ranks.csv": csv_bytes(ranks_frame(study.evidence.ranks)),
-        "posterior.csv": csv_bytes(posterior_frame(study.evidence.posteriors)),
+        "effects.csv": csv_bytes(frame(evidence.effects, EFFECT_COLUMNS)),
+        "ranks.csv": csv_bytes(ranks_frame(evidence.ranks)),
+        "posterior.csv": csv_bytes(frame(evidence.posteriors, POSTERIOR_COLUMNS)),
     }
     for table in study.tables():
         files |= {f"tables/{name}": content for name, content in table_files(table).items()}
@@ -98,16 +158,15 @@ def _parquet_bytes(frame: pd.DataFrame) -> bytes:
 def render_html(study: Study) -> str:
     """The report: one page that needs no other file and no network."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("aswa.analysis", "."),
+        loader=jinja2.PackageLoader("aswa.analysis.rendering", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["inline"] = _inline_svg
-    environment.filters["method"] = method_label
-    environment.filters["metric"] = metric_label
-    return environment.get_template("report.html.j2").render(study=study, plan=study.plan)
+    template = environment.get_template("report.html.j2")
+    return template.render(study=study, declared=study.declared, names=study.names)
 
 
 def _inline_svg(drawing: Drawing) -> str:
@@ -122,14 +181,14 @@ def _inline_svg(drawing: Drawing) -> str:
 
 
 def print_summary(study: Study, report: Path, console: Console) -> None:
-    """The primary metric by cell, the answer, and where the report is."""
-    for metric in study.plan.primary_metrics:
-        if metric in study.metric_tables:
-            table = study.metric_tables[metric]
-            drawn = _terminal_table(table)
-            fits = Measurement.get(console, console.options, drawn).maximum < console.width
-            # Cut cells would be worse than long lines.
-            console.print(drawn if fits else Text(table.markdown()), soft_wrap=not fits)
+    """The primary metrics by cell, or the first table; the answer; where the report is."""
+    tables = study.metric_tables
+    primary = [tables[m] for m in study.declared.primary_metrics if m in tables]
+    for table in primary or list(tables.values())[:1]:
+        drawn = _terminal_table(table)
+        fits = Measurement.get(console, console.options, drawn).maximum < console.width
+        # Cut cells would be worse than long lines.
+        console.print(drawn if fits else Text(table.markdown()), soft_wrap=not fits)
     for sentence in study.answer():
         console.print(Text(sentence))
     console.print(Text(f"report: {report}"), soft_wrap=True)
@@ -139,14 +198,6 @@ def _terminal_table(table: TextTable) -> Table:
     drawn = Table(title=table.title, title_justify="left", title_style="bold")
     for name, side in zip(table.header, table.alignment(), strict=True):
         drawn.add_column(name, justify="left" if side == "left" else "right", no_wrap=True)
-    for i, row in enumerate(table.rows):
-        styles = [
-            "bold green"
-            if (i, j) in table.bold
-            else "underline"
-            if (i, j) in table.underlined
-            else ""
-            for j in range(len(row))
-        ]
-        drawn.add_row(*(Text(text, style=style) for text, style in zip(row, styles, strict=True)))
+    for row in table.marked("[bold green]{}[/]", "[underline]{}[/]", escape):
+        drawn.add_row(*row)
     return drawn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from aswa.analysis.significance import SignificanceRecord
+from aswa.analysis.statistics.signed_rank import SignificanceRecord
 
 
 def smallest_corrected_p(untied: int, comparisons: int) -> float:

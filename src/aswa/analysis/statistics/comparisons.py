@@ -14,23 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from aswa.analysis.naming import lower_is_better
-from aswa.analysis.plan import Plan
-from aswa.analysis.significance import (
-    COLUMNS,
-    SignificanceRecord,
-    correct_family,
-    make_record,
-    signed_rank,
-)
-
-UNIT = ["dataset", "model"]
-
-
-def seed_table(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Test values of one metric: index (dataset, model, seed), one column per method."""
-    rows = cells[(cells["split"] == "test") & (cells["metric"] == metric)]
-    return rows.pivot(index=[*UNIT, "seed"], columns="optimizer", values="value").sort_index()
+from aswa.analysis.declaration import Declaration
+from aswa.analysis.records.long_table import UNIT, Cells
+from aswa.analysis.statistics.signed_rank import SignificanceRecord, correct_family, signed_rank
 
 
 @dataclass(frozen=True)
@@ -50,7 +36,7 @@ class Pairs:
 
 
 def pair_units(table: pd.DataFrame, a: str, b: str) -> Pairs:
-    """Pair two methods of a `seed_table` by unit. No unit disappears without being named."""
+    """Pair two methods of a seed table by unit. No unit disappears without being named."""
     both = table.reindex(columns=[a, b]).set_axis(["a", "b"], axis=1)
     has = both.notna().groupby(level=UNIT, sort=True).sum()
     complete = both.dropna().groupby(level=UNIT, sort=True)
@@ -74,59 +60,49 @@ def pair_units(table: pd.DataFrame, a: str, b: str) -> Pairs:
     )
 
 
-def declared_tests(cells: pd.DataFrame, plan: Plan) -> list[SignificanceRecord]:
-    """Every declared comparison for every metric that exists and every scope, in plan order.
+def declared_tests(cells: Cells, declared: Declaration) -> list[SignificanceRecord]:
+    """Every declared comparison for every metric that exists and every scope, in declared order.
 
     One Holm family is one metric in one scope. Only a primary metric in scope `all` answers the
-    question; the other families describe.
+    question; the other families describe. A metric of unknown direction is not tested.
     """
     records: list[SignificanceRecord] = []
-    for metric in plan.metrics:
-        table = seed_table(cells, metric)
+    for metric in cells.names.judged(declared.metrics):
+        table = cells.seed_table(metric)
         if table.empty:
             continue
-        for scope in _scopes(table, plan.scopes):
-            records.extend(correct_family(_family(_within(table, scope), metric, scope, plan)))
+        datasets = table.index.get_level_values("dataset")
+        for scope in declared.scopes:
+            if scope == "all":
+                records += _family(table, cells, metric, scope, declared)
+                continue
+            for name in sorted(set(datasets)):
+                within = table[datasets == name]
+                records += _family(within, cells, metric, f"dataset:{name}", declared)
     return records
 
 
-def _scopes(table: pd.DataFrame, declared: Iterable[str]) -> list[str]:
-    datasets = sorted(set(table.index.get_level_values("dataset")))
-    scopes = []
-    for scope in declared:
-        scopes += ["all"] if scope == "all" else [f"dataset:{name}" for name in datasets]
-    return scopes
-
-
-def _within(table: pd.DataFrame, scope: str) -> pd.DataFrame:
-    if scope == "all":
-        return table
-    return table[table.index.get_level_values("dataset") == scope.partition(":")[2]]
-
-
-def _family(table: pd.DataFrame, metric: str, scope: str, plan: Plan) -> list[SignificanceRecord]:
+def _family(
+    table: pd.DataFrame, cells: Cells, metric: str, scope: str, declared: Declaration
+) -> list[SignificanceRecord]:
     records = []
-    for comparison in plan.comparisons:
+    lower = cells.names.metric(metric).sign < 0
+    for comparison in declared.comparisons:
         pairs = pair_units(table, comparison.a, comparison.b)
-        test = signed_rank(pairs.a, pairs.b, lower_is_better(metric), plan.confidence)
-        records.append(
-            make_record(
-                test,
-                metric,
-                scope,
-                (comparison.a, comparison.b),
-                alpha=plan.alpha,
-                confidence=plan.confidence,
-                unpaired=pairs.unpaired,
-                partial=pairs.partial,
-            )
+        record = SignificanceRecord(
+            **vars(signed_rank(pairs.a, pairs.b, lower, declared.confidence)),
+            metric=metric,
+            scope=scope,
+            optimizer_a=comparison.a,
+            optimizer_b=comparison.b,
+            names=cells.names,
+            alpha=declared.alpha,
+            confidence=declared.confidence,
+            unpaired=pairs.unpaired,
+            partial=pairs.partial,
         )
-    return records
-
-
-def significance_frame(records: Iterable[SignificanceRecord]) -> pd.DataFrame:
-    """The records as significance.csv has them: exactly COLUMNS, in the order of the records."""
-    return pd.DataFrame([record.row() for record in records], columns=COLUMNS)
+        records.append(record)
+    return correct_family(records)
 
 
 def family(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from aswa.analysis.naming import of_queries
-from aswa.analysis.runs import Run
-from aswa.analysis.settings import Choice
+from aswa.analysis.records.names import Names
+from aswa.analysis.records.runs import Run
+from aswa.analysis.records.settings import EVALUATED, Choice
 
 RESULT_COLUMNS = ["dataset", "model", "optimizer", "seed", "split", "metric", "value", "run_id"]
 COST_COLUMNS = [
@@ -23,8 +24,10 @@ COST_COLUMNS = [
 DECISION_COLUMNS = [
     "dataset", "model", "optimizer", "seed", "hard", "soft", "reject", "members", "run_id",
 ]  # fmt: skip
+RUNNING_SCORE = "running_score"  # in `method_seconds`, beside the methods
 COST_PARTS = ("train", "evaluate", "average", "batch_norm", "total")
-CELL = ["dataset", "model", "optimizer", "seed", "split", "metric"]
+UNIT = ["dataset", "model"]
+CELL = [*UNIT, "optimizer", "seed", "split", "metric"]
 
 
 def results_frame(rows: pd.DataFrame) -> pd.DataFrame:
@@ -80,24 +83,36 @@ class Cells:
     """
 
     table: pd.DataFrame
-    notices: tuple[str, ...]
+    names: Names
+    notices: tuple[str, ...] = ()
+
+    def of_test(self, metrics: Iterable[str]) -> pd.DataFrame:
+        """The rows of the test split that have one of these metrics."""
+        table = self.table
+        return table[(table["split"] == "test") & table["metric"].isin(list(metrics))]
+
+    def seed_table(self, metric: str) -> pd.DataFrame:
+        """Test values of a metric: index (dataset, model, seed), one column per method."""
+        rows = self.of_test([metric])
+        return rows.pivot(index=[*UNIT, "seed"], columns="optimizer", values="value").sort_index()
 
 
 def choose_cells(
-    rows: pd.DataFrame, runs: list[Run], choice: Choice, keep_collapsed: bool
+    rows: pd.DataFrame, runs: list[Run], choice: Choice, names: Names, keep_collapsed: bool
 ) -> Cells:
     """The rows of the chosen settings, each cell once, without values that cannot be averaged.
 
     Args:
         rows: `rows_frame(runs)`.
     """
-    names = rows["optimizer"].cat.categories
-    place = {str(name): i for i, name in enumerate(names)}
-    kept = np.zeros((len(runs), len(names)), dtype=bool)
+    methods = rows["optimizer"].cat.categories
+    place = {str(name): i for i, name in enumerate(methods)}
+    kept = np.zeros((len(runs), len(methods)), dtype=bool)
     for run, method in choice.kept:
         kept[run, place[method]] = True
     chosen = kept[rows["run"], rows["optimizer"].cat.codes]
-    asks = rows["metric"].cat.categories.map(of_queries).to_numpy(dtype=bool)
+    families = [names.metric(str(name)).family for name in rows["metric"].cat.categories]
+    asks = np.array([family == EVALUATED for family in families], dtype=bool)
     answers = np.isin(np.arange(len(runs)), list(choice.answering))
     chosen &= ~asks[rows["metric"].cat.codes] | answers[rows["run"]]
     frame = _plain(rows[chosen].sort_values([*CELL, "run_id", "run", "value"], kind="stable"))
@@ -113,7 +128,7 @@ def choose_cells(
             f"is {row.value}, in no mean; run {row.run_id}"
         )
     table = frame.loc[~broken, RESULT_COLUMNS].reset_index(drop=True)
-    return Cells(table, tuple(notices))
+    return Cells(table, names, tuple(notices))
 
 
 def _determinism_failures(frame: pd.DataFrame, runs: list[Run]) -> list[str]:
@@ -139,14 +154,12 @@ def _determinism_failures(frame: pd.DataFrame, runs: list[Run]) -> list[str]:
 
 
 def _collapsed(frame: pd.DataFrame) -> list[str]:
-    flagged = frame[frame["collapsed"]].drop_duplicates(["dataset", "model", "optimizer", "seed"])
-    notices = []
-    for (dataset, model, seed), rows in flagged.groupby(["dataset", "model", "seed"], sort=True):
-        notices.append(
-            f"{dataset} × {model}, seed {seed}: collapsed (stayed at chance), in no mean: "
-            f"{', '.join(rows['optimizer'])}"
-        )
-    return notices
+    flagged = frame[frame["collapsed"]].drop_duplicates(CELL[:4])
+    return [
+        f"{dataset} × {model}, seed {seed}: collapsed (stayed at chance), in no mean: "
+        f"{', '.join(rows['optimizer'])}"
+        for (dataset, model, seed), rows in flagged.groupby([*UNIT, "seed"], sort=True)
+    ]
 
 
 def costs_frame(runs: list[Run]) -> pd.DataFrame:
@@ -207,23 +220,11 @@ def decisions_frame(runs: list[Run], choice: Choice) -> pd.DataFrame:
     """Hard, soft and rejected updates and members at the end, once per unit, method and seed."""
     records = []
     for index, run in enumerate(runs):
-        for method, counts in _decisions(run).items():
-            if (index, method) in choice.kept:
-                numbers = [int(counts.get(k) or 0) for k in ("hard", "soft", "reject")]
-                if sum(numbers):
-                    unit = (run.dataset, run.model, method, run.seed)
-                    records.append((*unit, *numbers, _number(run.members.get(method)), run.run_id))
+        for method, counts in run.decisions.items():
+            numbers = [int(counts.get(k) or 0) for k in ("hard", "soft", "reject")]
+            if (index, method) in choice.kept and any(numbers):
+                unit = (run.dataset, run.model, method, run.seed)
+                records.append((*unit, *numbers, _number(run.members.get(method)), run.run_id))
     frame = pd.DataFrame(records, columns=DECISION_COLUMNS)
-    frame = frame.sort_values(["dataset", "model", "optimizer", "seed", "run_id"], kind="stable")
-    keys = ["dataset", "model", "optimizer", "seed"]
-    return frame.drop_duplicates(keys).reset_index(drop=True)
-
-
-def _decisions(run: Run) -> dict[str, dict[str, Any]]:
-    """By method; a flat record belongs to `aswa`, or to the run's only ASWA-like method."""
-    nested = {k: v for k, v in run.decisions.items() if isinstance(v, dict)}
-    if nested or not run.decisions:
-        return nested
-    alike = [m for m in run.methods if m.startswith("aswa")]
-    owner = "aswa" if "aswa" in alike else alike[0] if alike else None
-    return {owner: run.decisions} if owner else {}
+    frame = frame.sort_values([*CELL[:4], "run_id"], kind="stable")
+    return frame.drop_duplicates(CELL[:4]).reset_index(drop=True)

@@ -10,26 +10,25 @@ precipice). They say nothing about datasets that were not tried.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from aswa.analysis.naming import lower_is_better, method_label, metric_label, prose_label
-from aswa.analysis.plan import Plan
+from aswa.analysis.records.long_table import UNIT
+from aswa.analysis.records.names import Names
+from aswa.analysis.statistics.compared import Compared
 
 DRAWS = 10_000
-UNIT = ["dataset", "model"]
 EFFECT_COLUMNS = [
     "metric", "optimizer_a", "optimizer_b", "units", "seeds", "mean_difference", "ci_low",
     "ci_high", "improvement", "improvement_low", "improvement_high",
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Effect:
+@dataclass(frozen=True, kw_only=True)
+class Effect(Compared):
     """Size of one declared comparison, a minus b, over all units with common seeds.
 
     Attributes:
@@ -40,9 +39,6 @@ class Effect:
             runs drawn from the seeds, a tie counting half; ½ is no difference.
     """
 
-    metric: str
-    optimizer_a: str
-    optimizer_b: str
     units: int
     seeds: int
     mean_difference: float
@@ -55,7 +51,7 @@ class Effect:
 
     def sentence(self) -> str:
         """Both sizes with their intervals."""
-        a, b = method_label(self.optimizer_a), prose_label(self.optimizer_b)
+        a, b = self.first, self.spoken[1]
         if not self.units:
             return f"{a} and {b} have no common seed in any unit."
         percent = f"{100 * self.confidence:g}%"
@@ -64,35 +60,22 @@ class Effect:
             interval = f"{percent} bootstrap interval {self.ci_low:+.4f} to {self.ci_high:+.4f}"
             likely = f" ({self.improvement_low:.2f} to {self.improvement_high:.2f})"
         return (
-            f"{a} − {b}, test {metric_label(self.metric)}: mean {self.mean_difference:+.4f} "
+            f"{a} − {b}, {self.measure}: mean {self.mean_difference:+.4f} "
             f"({interval}); probability of improvement {self.improvement:.2f}{likely}; "
             f"{self.units} units, {self.seeds} pairs of runs."
         )
 
-    def row(self) -> dict[str, object]:
-        """A row of effects.csv, in the order of EFFECT_COLUMNS."""
-        return {column: getattr(self, column) for column in EFFECT_COLUMNS}
-
-
-def declared_effects(tables: dict[str, pd.DataFrame], plan: Plan) -> list[Effect]:
-    """Of every declared comparison, for each metric of `tables` (seed tables of `comparisons`)."""
-    return [
-        effect(table, metric, (comparison.a, comparison.b), plan.confidence)
-        for metric, table in tables.items()
-        for comparison in plan.comparisons
-    ]
-
 
 def effect(
-    table: pd.DataFrame, metric: str, pair: tuple[str, str], confidence: float = 0.95
+    table: pd.DataFrame, names: Names, metric: str, pair: tuple[str, str], confidence: float = 0.95
 ) -> Effect:
     """One comparison. The random numbers are fixed: the same table gives the same interval.
 
     Args:
-        table: index (dataset, model, seed), a column per method; see `comparisons.seed_table`.
+        table: index (dataset, model, seed), a column per method; see `Cells.seed_table`.
     """
     both = table.reindex(columns=list(pair)).set_axis(["a", "b"], axis=1).dropna().sort_index()
-    sign = -1.0 if lower_is_better(metric) else 1.0
+    sign = names.metric(metric).sign
     generator = np.random.default_rng(0)
     most = int(both.groupby(level=UNIT).size().max()) if len(both) else 1
     draws = min(DRAWS, max(200, 2_000_000 // most))  # fewer than DRAWS from 200 seeds on
@@ -112,6 +95,7 @@ def effect(
         metric=metric,
         optimizer_a=pair[0],
         optimizer_b=pair[1],
+        names=names,
         units=len(means),
         seeds=len(both),
         mean_difference=float(np.mean(means)) if means else math.nan,
@@ -140,8 +124,3 @@ def _interval(draws: list[npt.NDArray[np.float64]], confidence: float) -> tuple[
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.mean(draws, axis=0), [tail, 1 - tail])
     return float(low), float(high)
-
-
-def effects_frame(effects: Iterable[Effect]) -> pd.DataFrame:
-    """As effects.csv has them."""
-    return pd.DataFrame([found.row() for found in effects], columns=EFFECT_COLUMNS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -18,8 +18,9 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from aswa.analysis.naming import in_order, listed, lower_is_better, method_label, metric_label
-from aswa.analysis.significance import DECIMALS, p_text, signed_rank
+from aswa.analysis.records.long_table import UNIT
+from aswa.analysis.records.names import Names, listed
+from aswa.analysis.statistics.signed_rank import DECIMALS, p_text, signed_rank
 
 RANK_COLUMNS = ["metric", "optimizer", "average_rank", "units", "statistic", "p"]
 LEAST_UNITS, LEAST_METHODS = 2, 3
@@ -47,6 +48,7 @@ class MethodRanks:
     pairs: pd.DataFrame
     left_out: tuple[str, ...]
     alpha: float
+    names: Names = field(repr=False, compare=False)
 
     @property
     def tested(self) -> bool:
@@ -55,7 +57,7 @@ class MethodRanks:
 
     def sentence(self) -> str:
         """The test, the ranks, and the pairs that are told apart."""
-        measure = f"test {metric_label(self.metric)}"
+        measure, label = f"test {self.names.metric(self.metric).title}", self.names.method
         gone = f" Left out: {listed(self.left_out)}." if self.left_out else ""
         if not self.tested:
             return (
@@ -63,10 +65,10 @@ class MethodRanks:
                 f"and {LEAST_UNITS} units with all of them, here are {len(self.ranks)} and "
                 f"{self.n}.{gone}"
             )
-        ranked = ", ".join(f"{method_label(m)} {rank:.2f}" for m, rank in self.ranks.items())
+        ranked = ", ".join(f"{label(m)} {rank:.2f}" for m, rank in self.ranks.items())
         p_of: Any = self.pairs.to_dict()
         apart = [
-            f"{method_label(a)} and {method_label(b)} ({p_text(p_of[a][b])})"
+            f"{label(a)} and {label(b)} ({p_text(p_of[a][b])})"
             for a, b in combinations(self.ranks, 2)
             if p_of[a][b] <= self.alpha
         ]
@@ -90,22 +92,22 @@ class MethodRanks:
         ]  # fmt: skip
 
 
-def rank_methods(table: pd.DataFrame, metric: str, alpha: float) -> MethodRanks:
+def rank_methods(table: pd.DataFrame, names: Names, metric: str, alpha: float) -> MethodRanks:
     """Rank all methods of a seed table (index dataset, model, seed; a column per method).
 
     A unit's value of a method is its mean over seeds. A method that most units lack is left out;
     then every unit that lacks one of the others.
     """
-    means = table.groupby(level=["dataset", "model"], sort=True).mean().round(DECIMALS)
+    means = table.groupby(level=UNIT, sort=True).mean().round(DECIMALS)
     has = means.notna()
-    rare = [m for m in in_order(means.columns) if has[m].sum() <= len(means) / 2]
-    methods = [m for m in in_order(means.columns) if m not in rare]
+    rare = [m for m in names.in_order(means.columns) if has[m].sum() <= len(means) / 2]
+    methods = [m for m in names.in_order(means.columns) if m not in rare]
     complete = means[methods].dropna()
-    left_out = [f"{method_label(m)} (in {has[m].sum()} of {len(means)} units)" for m in rare]
+    left_out = [f"{names.method(m)} (in {has[m].sum()} of {len(means)} units)" for m in rare]
     for unit in means.index.difference(complete.index):
-        absent = ", ".join(method_label(m) for m in methods if not has.loc[unit, m])
+        absent = ", ".join(names.method(m) for m in methods if not has.loc[unit, m])
         left_out.append(f"{' × '.join(unit)} (no {absent})")
-    ascending = lower_is_better(metric)
+    ascending = names.metric(metric).sign < 0
     average = complete.rank(axis=1, ascending=ascending).mean().sort_values(kind="stable")
     statistic = p = math.nan
     if len(methods) >= LEAST_METHODS and len(complete) >= LEAST_UNITS:
@@ -119,6 +121,7 @@ def rank_methods(table: pd.DataFrame, metric: str, alpha: float) -> MethodRanks:
         pairs=pairwise_p(complete),
         left_out=tuple(left_out),
         alpha=alpha,
+        names=names,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from aswa.analysis.naming import listed, method_label, metric_label, prose_label
+from aswa.analysis.records.names import listed
+from aswa.analysis.statistics.compared import Compared
 
 COLUMNS = [
     "metric", "scope", "optimizer_a", "optimizer_b", "n", "zeros", "wins", "ties", "losses",
@@ -142,19 +143,17 @@ def _median_interval(difference: npt.NDArray[np.float64], confidence: float) -> 
     return (low, high) if math.isfinite(low + high) else (math.nan, math.nan)
 
 
-@dataclass(frozen=True)
-class SignificanceRecord(SignedRank):
+@dataclass(frozen=True, kw_only=True)
+class SignificanceRecord(Compared, SignedRank):
     """One declared comparison: a row of significance.csv and the sentence about it.
 
-    Beyond the columns: `alpha` and `confidence` of the plan, `family` (number of comparisons in
-    the Holm family), `unpaired` (units without a pair, named) and `partial` (units in which only
-    the seeds common to both methods were used, named).
+    Beyond the columns: `alpha` and `confidence` of the declaration, `family` (number of comparisons
+    in the Holm family), `unpaired` (units without a pair, named) and `partial` (units in which only
+    the seeds common to both methods were used, named). `p_holm` is NaN until `correct_family` has
+    seen the other comparisons.
     """
 
-    metric: str
     scope: str
-    optimizer_a: str
-    optimizer_b: str
     alpha: float
     confidence: float
     p_holm: float = math.nan
@@ -174,19 +173,14 @@ class SignificanceRecord(SignedRank):
         return "not shown"
 
     @property
-    def names(self) -> tuple[str, str]:
-        """The two methods as prose calls them."""
-        return prose_label(self.optimizer_a), prose_label(self.optimizer_b)
-
-    @property
     def measure(self) -> str:
         """What was compared where: `test MRR`, `test MRR on umls`."""
         where = f" on {self.scope.partition(':')[2]}" if ":" in self.scope else ""
-        return f"test {metric_label(self.metric)}{where}"
+        return f"{super().measure}{where}"
 
     def sentence(self) -> str:
         """One sentence: the verdict, the size, the test, and what the test could not see."""
-        first, (a, b) = method_label(self.optimizer_a), self.names
+        first, (a, b) = self.first, self.spoken
         if self.verdict == "untested":
             gone = f" ({listed(self.unpaired)})" if self.unpaired else ""
             return f"{first} and {b} cannot be compared in {self.measure}: no unit has both{gone}."
@@ -234,22 +228,6 @@ class SignificanceRecord(SignedRank):
             parts.append(f"common seeds only: {listed(self.partial)}")
         return "".join(f"; {part}" for part in parts)
 
-    def row(self) -> dict[str, object]:
-        """The row of significance.csv, in the order of COLUMNS."""
-        return {column: getattr(self, column) for column in COLUMNS}
-
-
-def make_record(
-    test: SignedRank, metric: str, scope: str, pair: tuple[str, str], *, alpha: float,
-    confidence: float, unpaired: Sequence[str] = (), partial: Sequence[str] = (),
-) -> SignificanceRecord:  # fmt: skip
-    """Name a finished test; `p_holm` stays NaN until `correct_family` has seen the others."""
-    numbers = {field.name: getattr(test, field.name) for field in fields(SignedRank)}
-    return SignificanceRecord(
-        **numbers, metric=metric, scope=scope, optimizer_a=pair[0], optimizer_b=pair[1],
-        alpha=alpha, confidence=confidence, unpaired=tuple(unpaired), partial=tuple(partial),
-    )  # fmt: skip
-
 
 def correct_family(records: Sequence[SignificanceRecord]) -> list[SignificanceRecord]:
     """Holm's step-down correction over one family; all declared comparisons count.
@@ -271,7 +249,7 @@ def summary_sentence(records: Sequence[SignificanceRecord]) -> str:
     """The remaining comparisons of a family in one sentence; empty if there are none."""
     phrases = []
     for record in records:
-        a, b = record.names
+        a, b = record.spoken
         text = {
             "untested": f"{a} and {b} cannot be compared",
             "equal": f"{a} and {b} are equal",

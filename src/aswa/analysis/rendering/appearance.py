@@ -30,6 +30,7 @@ LOOKS = {
     "aswa_released": Look("#CC79A7", "-", "P"),
     "polynomial_decay": Look("#56B4E9", (0, (2.0, 1.0)), "X"),
 }
+RUNNING = LOOKS["sgd"]
 SPARE = (
     Look("#555555", "-", "<"),
     Look("#999999", (0, (4.0, 2.0)), ">"),

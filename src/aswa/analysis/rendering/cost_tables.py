@@ -6,48 +6,29 @@ import math
 
 import pandas as pd
 
-from aswa.analysis.long_table import COST_PARTS
-from aswa.analysis.naming import in_order, method_label
-from aswa.analysis.tables import UNIT, TextTable, table_rows
-
-RUNNING_SCORE = "running_score"  # as `aswa.training.trajectory` calls it
+from aswa.analysis.records.long_table import COST_PARTS, RUNNING_SCORE, UNIT
+from aswa.analysis.records.names import Names
+from aswa.analysis.rendering.tables import TextTable, table_rows
 
 
-def decisions_table(decisions: pd.DataFrame) -> TextTable | None:
-    """Mean number of hard, soft and rejected updates a run; None if no run has decided."""
+def decisions_table(decisions: pd.DataFrame, names: Names) -> TextTable | None:
+    """Mean number of hard, soft and rejected updates a run, of every method that decides."""
     if decisions.empty:
         return None
     groups = decisions.groupby([*UNIT, "optimizer"], sort=True)
-    means = groups.agg(
-        hard=("hard", "mean"),
-        soft=("soft", "mean"),
-        reject=("reject", "mean"),
-        members=("members", "mean"),
-        n=("seed", "size"),
-    ).reset_index()
+    parts = ("hard", "soft", "reject", "members")
+    means = groups.agg(**{part: (part, "mean") for part in parts}, n=("seed", "size")).reset_index()
     rows = tuple(
-        (r.dataset, r.model, method_label(r.optimizer), f"{r.hard:.1f}", f"{r.soft:.1f}",
+        (r.dataset, r.model, names.method(r.optimizer), f"{r.hard:.1f}", f"{r.soft:.1f}",
          f"{r.reject:.1f}", f"{r.soft / (r.hard + r.soft + r.reject):.0%}", _plain(r.members, 1),
          str(r.n))
         for r in table_rows(means)
     )  # fmt: skip
-    return TextTable(
-        stem="decisions",
-        title="Decisions of ASWA, mean number a run over seeds",
-        header=(
-            "dataset",
-            "model",
-            "method",
-            "hard",
-            "soft",
-            "reject",
-            "soft share",
-            "members",
-            "seeds",
-        ),
-        rows=rows,
-        numbers=means,
-    )
+    header = (
+        "dataset", "model", "method", "hard", "soft", "reject", "soft share", "members", "seeds",
+    )  # fmt: skip
+    title = "Decisions of ASWA, mean number a run over seeds"
+    return TextTable("decisions", title, header, rows, means)
 
 
 def costs_table(costs: pd.DataFrame) -> TextTable:
@@ -72,27 +53,21 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
     return TextTable("costs", "Cost of a run, mean over runs", header, rows, means)
 
 
-def method_costs_table(costs: pd.DataFrame) -> TextTable | None:
+def method_costs_table(costs: pd.DataFrame, names: Names) -> TextTable | None:
     """What each method adds to training, as a percentage of it; None without such records."""
     if costs.empty:
         return None
-    methods = [m for m in in_order(costs["optimizer"]) if m not in ("sgd", RUNNING_SCORE)]
+    methods = names.in_order(set(costs["optimizer"]) - {RUNNING_SCORE})
     rows = []
-    for (dataset, model, device), part in costs.groupby(["dataset", "model", "device"], sort=True):
+    for (dataset, model, device), part in costs.groupby([*UNIT, "device"], sort=True):
         share = dict(zip(part["optimizer"], part["of_training"], strict=True))
         texts = [_percent(share.get(m)) for m in [RUNNING_SCORE, *methods]]
         rows.append((str(dataset), str(model), str(device), *texts, str(part["runs"].max())))
+    labels = ("running model's score", *map(names.method, methods))
     return TextTable(
         "method_costs",
         "What each method adds to the time of training",
-        (
-            "dataset",
-            "model",
-            "device",
-            "running model's score",
-            *map(method_label, methods),
-            "runs",
-        ),
+        ("dataset", "model", "device", *labels, "runs"),
         tuple(rows),
         costs,
         note="The score of the running model is measured once for all methods that ask for it. "

@@ -1,21 +1,19 @@
 """How probable is it that a method is better, equal in practice, or worse? (baycomp, optional)
 
-The Bayesian signed-rank test of Benavoli et al. (2014) with a region of practical equivalence, as
-the plan's `rope` says. The posterior is about the unit means of the same pairs that the signed-rank
-test has. It needs `pip install 'aswa[bayes]'`; without it nothing else changes.
+The Bayesian signed-rank test of Benavoli et al. (2014) with a region of practical equivalence, the
+declaration's `rope`. The posterior is about the unit means of the same pairs that the signed-rank
+test has. The test needs `pip install 'aswa[bayes]'`; without it nothing else changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 import numpy.typing as npt
-import pandas as pd
 
-from aswa.analysis.naming import method_label, metric_label, prose_label
+from aswa.analysis.statistics.compared import Compared
 
 SAMPLES = 10_000
 LEAST_UNITS = 5  # with fewer it is the prior that one sees
@@ -24,16 +22,13 @@ POSTERIOR_COLUMNS = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Posterior:
+@dataclass(frozen=True, kw_only=True)
+class Posterior(Compared):
     """Probabilities that a is better than b by more than `rope`, that they are within it, or worse.
 
     Each is the part of the posterior's samples in which this is the largest of the three.
     """
 
-    metric: str
-    optimizer_a: str
-    optimizer_b: str
     n: int
     rope: float
     p_better: float
@@ -42,16 +37,12 @@ class Posterior:
 
     def sentence(self) -> str:
         """The three probabilities."""
-        a, b = method_label(self.optimizer_a), prose_label(self.optimizer_b)
+        a, b = self.first, self.spoken[1]
         return (
-            f"Bayesian signed-rank, test {metric_label(self.metric)}, {self.n} units: {a} better "
+            f"Bayesian signed-rank, {self.measure}, {self.n} units: {a} better "
             f"than {b} by more than {self.rope:g} with probability {self.p_better:.2f}, within "
             f"±{self.rope:g} {self.p_equivalent:.2f}, worse {self.p_worse:.2f}."
         )
-
-    def row(self) -> dict[str, object]:
-        """A row of posterior.csv, in the order of POSTERIOR_COLUMNS."""
-        return {column: getattr(self, column) for column in POSTERIOR_COLUMNS}
 
 
 def available() -> bool:
@@ -61,16 +52,15 @@ def available() -> bool:
 
 def posterior(
     a: npt.NDArray[Any], b: npt.NDArray[Any], rope: float, lower_is_better: bool = False
-) -> tuple[float, float, float]:
-    """P(a better), P(equivalent), P(b better) over paired units, shape (n,). The same each time."""
+) -> dict[str, float]:
+    """The three probabilities by name, over paired units, shape (n,). The same each time."""
     from baycomp import SignedRankTest
 
     x, y = (b, a) if lower_is_better else (a, b)
     sample = SignedRankTest(x, y, rope, nsamples=SAMPLES, random_state=0)
     better, equivalent, worse = sample.probs(True)
-    return float(better), float(equivalent), float(worse)
-
-
-def posterior_frame(found: Iterable[Posterior]) -> pd.DataFrame:
-    """As posterior.csv has them."""
-    return pd.DataFrame([record.row() for record in found], columns=POSTERIOR_COLUMNS)
+    return {
+        "p_better": float(better),
+        "p_equivalent": float(equivalent),
+        "p_worse": float(worse),
+    }

@@ -1,0 +1,1 @@
+"""Run records as tables: reading, names, settings, the long table; `legacy` reads older records."""

@@ -1,0 +1,66 @@
+"""A finished figure, and what all figures share. No global state; the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+DPI = 150
+TITLE_WIDTH = 34  # letters of a line over a panel
+
+Unit = tuple[str, str]  # dataset, model
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A finished figure: its files' stem, what it shows in words, and its bytes."""
+
+    stem: str
+    caption: str
+    svg: bytes
+    png: bytes
+
+
+def finish(figure: Figure, stem: str, caption: str) -> Drawing:
+    """Save a figure in both forms, with the same bytes each time."""
+    FigureCanvasAgg(figure)
+    svg, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    figure.set_layout_engine("none")  # laid out by now, and that is half the time
+    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+    return Drawing(stem, caption, svg.getvalue(), png.getvalue())
+
+
+def panels(units: Collection[Unit]) -> tuple[Figure, Iterator[tuple[Axes, Unit]]]:
+    """A figure with a titled panel per unit, in order, and the panels.
+
+    As many columns as the largest dataset has models, at most four.
+    """
+    columns = min(4, max(Counter(dataset for dataset, _ in units).values()))
+    rows = math.ceil(len(units) / columns)
+    figure = Figure(figsize=(max(4.5, 2.9 * columns), 2.3 * rows + 0.7), layout="constrained")
+    axes = grid(figure, rows, columns, len(units))
+    for axis, unit in zip(axes, sorted(units), strict=True):
+        axis.set_title(panel_title(unit), loc="left")
+    return figure, zip(axes, sorted(units), strict=True)
+
+
+def grid(figure: Figure, rows: int, columns: int, n: int, sharey: bool = False) -> list[Axes]:
+    """The first n axes of a grid; the others are not shown."""
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat)
+    for axis in axes[n:]:
+        axis.set_visible(False)
+    return axes[:n]
+
+
+def panel_title(unit: Unit) -> str:
+    """`dataset × model`, on several lines where it is long."""
+    return textwrap.fill(" × ".join(unit), TITLE_WIDTH)

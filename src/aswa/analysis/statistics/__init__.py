@@ -1,0 +1,1 @@
+"""Tests, effect sizes, ranks and intervals of the chosen numbers; nothing is drawn here."""
