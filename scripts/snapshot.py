@@ -11,18 +11,20 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from aswa.analysis.comparisons import family
-from aswa.analysis.plan import load_plan
-from aswa.analysis.power import power_note
+from aswa.analysis.declaration import load_declaration
 from aswa.analysis.published import findings, findings_table, published_folder, sentences
-from aswa.analysis.study import Study, analyse
+from aswa.analysis.records.runs import History, Run, read_history, read_runs
+from aswa.analysis.rendering.report import Study
+from aswa.analysis.statistics.comparisons import family
+from aswa.analysis.statistics.power import power_note
+from aswa.analysis.study import analyse
 from aswa.files import canonical_json
-from aswa.results.store import read_record, read_result, result_paths
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEED = ROOT / "benchmarks" / "results" / "link_prediction_speed.md"
@@ -39,7 +41,7 @@ class Snapshot(NamedTuple):
     command: str
     page: str
     metrics: tuple[str, ...] = ("mrr",)
-    plan: str = "default"
+    declared: str = "default"
     curves: tuple[str, ...] = ("mrr",)
     tables: tuple[str, ...] = ()
 
@@ -56,7 +58,7 @@ SNAPSHOTS = {
         "make ablation",
         "docs/ablation.md",
         metrics=("mrr", "accuracy"),
-        plan="ablation",
+        declared="ablation",
         curves=("mrr", "accuracy"),
     ),
     "images": Snapshot(
@@ -71,7 +73,7 @@ SNAPSHOTS = {
         "make reproduce-queries; aswa-train experiment=query_answering_large_cpu",
         "docs/queries.md",
         metrics=("mrr_epfo", "mrr_negation"),
-        plan="query_answering",
+        declared="query_answering",
         tables=("test_mrr_by_structure",),
     ),
 }
@@ -96,40 +98,60 @@ def copy_analysis(name: str, results: Path) -> None:
 
 
 def write_runs(name: str, results: Path) -> None:
-    """What each run was told, decided and cost, and the curves of the smallest seeds."""
-    runs, histories = [], []
-    for path in result_paths(results):
-        record = read_result(path)
-        unit = (record["dataset"], record["model"], record["seed"])
-        facts = dict(zip(("dataset", "model", "seed"), unit, strict=True))
-        facts |= {"run_id": record["run_id"], "config": canonical_json(record["config"])}
-        facts |= record["decisions"]
-        facts |= {f"members_{method}": n for method, n in record["members"].items()}
-        facts |= {f"seconds_{part}": number for part, number in record["seconds"].items()}
-        facts |= {"device": record["device"], "torch": record["versions"]["torch"]}
-        runs.append(facts)
-        history = read_record(path.with_name("history.json"))
-        curve = pd.DataFrame({**history["valid"], "decision": history["decision"]})
-        curve.insert(0, "epoch", history["epoch"])
-        curve.insert(0, "run_id", record["run_id"])
-        histories.append((unit, curve))
+    """What each run was told, decided and cost, and the curves of the smallest seeds.
+
+    Columns about decisions (`hard`, `soft`, `reject`, `decision`) are those of the method that the
+    declared analysis asks about first; those of any other method carry its name as ending.
+    """
+    runs, problems = read_runs(results)
+    if problems:
+        sys.exit("\n".join(f"{problem.path}: {problem.reason}" for problem in problems))
+    reference = load_declaration(SNAPSHOTS[name].declared).comparisons[0].a
     target = ROOT / "results" / name
-    frame = pd.DataFrame(runs).sort_values(["dataset", "model", "seed", "run_id"])
+    frame = pd.DataFrame([facts(run, reference) for run in runs])
+    frame = frame.sort_values(["dataset", "model", "seed", "run_id"])
     frame.to_parquet(target / "runs.parquet", index=False)
-    first = min(unit[2] for unit, _ in histories)
-    chosen = [curve for unit, curve in sorted(histories, key=lambda h: h[0]) if unit[2] == first]
-    pd.concat(chosen).to_parquet(target / "histories.parquet", index=False)
+    first = min(run.seed for run in runs)
+    chosen = sorted((r for r in runs if r.seed == first), key=lambda run: (run.dataset, run.model))
+    curves = [curve(found, reference) for run in chosen if (found := read_history(run))]
+    pd.concat(curves).to_parquet(target / "histories.parquet", index=False)
+
+
+def ending(method: str, reference: str) -> str:
+    """Of a column about the decisions of a method."""
+    return "" if method == reference else f"_{method}"
+
+
+def facts(run: Run, reference: str) -> dict[str, object]:
+    """A row of runs.parquet."""
+    found: dict[str, object] = {"dataset": run.dataset, "model": run.model, "seed": run.seed}
+    found |= {"run_id": run.run_id, "config": canonical_json(run.config)}
+    for method, counts in run.decisions.items():
+        found |= {f"{made}{ending(method, reference)}": n for made, n in counts.items()}
+    found |= {f"members_{method}": n for method, n in run.members.items()}
+    found |= {f"seconds_{part}": number for part, number in run.seconds.items()}
+    return found | {"device": run.device, "torch": run.versions["torch"]}
+
+
+def curve(history: object, reference: str) -> pd.DataFrame:
+    """The rows of histories.parquet about one run."""
+    if not isinstance(history, History):
+        sys.exit(str(history))
+    found = {"run_id": history.run.run_id, "epoch": history.epoch, **history.valid}
+    for method, made in history.decisions.items():
+        found[f"decision{ending(method, reference)}"] = made
+    return pd.DataFrame(found)
 
 
 def result_block(name: str, results: Path) -> str:
     """Tables, answer, figures, and what they were made with."""
     chosen = SNAPSHOTS[name]
     folder = ("../" * chosen.page.count("/")) + f"results/{name}"
-    study = analyse(results, load_plan(chosen.plan), figures=False)
+    study = analyse(results, load_declaration(chosen.declared), figures=False)
     parts = []
     for metric in chosen.metrics:
         parts.append((ROOT / "results" / name / f"test_{metric}.md").read_text().strip())
-        if chosen.plan == "default":
+        if chosen.declared == "default":
             parts.append(" ".join(study.answer()))
         else:
             parts.append("\n".join(f"- {sentence}" for sentence in everything_said(study, metric)))
@@ -138,7 +160,7 @@ def result_block(name: str, results: Path) -> str:
         parts.append(f"![paired differences]({folder}/paired_differences_{metric}.png)")
     for stem in chosen.tables:
         parts.append((ROOT / "results" / name / f"{stem}.md").read_text().strip())
-    parts.append(made_with([read_result(path) for path in result_paths(results)]))
+    parts.append(made_with(read_runs(results)[0]))
     return "\n\n".join(parts)
 
 
@@ -151,19 +173,19 @@ def everything_said(study: Study, metric: str) -> list[str]:
     return [*(record.sentence() for record in records), *beside, power_note(records[0])]
 
 
-def made_with(records: list[dict[str, Any]]) -> str:
+def made_with(runs: list[Run]) -> str:
     """How many runs of how many epochs, on what, by which code."""
-    seconds = sum(record["seconds"]["total"] for record in records)
+    seconds = sum(run.seconds["total"] for run in runs)
 
-    def words(values: set[Any]) -> str:
-        return " or ".join(map(str, sorted(values)))
+    def words(values: Iterable[object]) -> str:
+        return " or ".join(map(str, sorted(set(values))))
 
     return (
-        f"{len(records)} runs of {words({r['config']['epochs'] for r in records})} epochs, "
-        f"{words({r['config']['threads'] for r in records})} thread(s) each, on "
-        f"{words({r['device'] for r in records})}, {seconds / 60:.0f} minutes in all, torch "
-        f"{words({r['versions']['torch'] for r in records})}, commit "
-        f"{words({str(r['git']['sha'])[:10] for r in records})}."
+        f"{len(runs)} runs of {words(run.config['epochs'] for run in runs)} epochs, "
+        f"{words(run.config['threads'] for run in runs)} thread(s) each, on "
+        f"{words(run.device for run in runs)}, {seconds / 60:.0f} minutes in all, torch "
+        f"{words(run.versions['torch'] for run in runs)}, commit "
+        f"{words(str(run.git['sha'])[:10] for run in runs)}."
     )
 
 
