@@ -25,14 +25,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Image, Markdown
 
-from aswa.analysis.appearance import look
-from aswa.analysis.comparisons import declared_tests, seed_table
-from aswa.analysis.evidence import gather
-from aswa.analysis.figures import paired_differences
-from aswa.analysis.naming import method_label, metric_label
-from aswa.analysis.plan import load_plan
-from aswa.analysis.rank_figures import critical_differences
-from aswa.analysis.tables import metric_table
+from aswa.analysis.declaration import load_declaration
+from aswa.analysis.records import legacy
+from aswa.analysis.records.long_table import Cells
+from aswa.analysis.rendering.appearance import look
+from aswa.analysis.rendering.differences import critical_differences, paired_differences
+from aswa.analysis.rendering.tables import metric_table
+from aswa.analysis.statistics.comparisons import declared_tests
+from aswa.analysis.statistics.evidence import gather
 
 ROOT = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "pyproject.toml").is_file())
 RESULTS = ROOT / "results" / "reproduce"
@@ -44,6 +44,8 @@ RESULTS = ROOT / "results" / "reproduce"
 
 # %%
 results = pd.read_parquet(RESULTS / "results.parquet")
+names = legacy.names(results["metric"].unique())  # labels of metrics and methods
+cells = Cells(results, names)
 results.sample(5, random_state=0).sort_index()
 
 # %%
@@ -59,7 +61,7 @@ keci.pivot(index="seed", columns="optimizer", values="value").round(4)
 
 # %%
 METRIC = "mrr"
-Markdown(metric_table(results, METRIC).markdown())
+Markdown(metric_table(cells, METRIC, reference="aswa").markdown())
 
 # %% [markdown]
 # ## Compare
@@ -68,9 +70,9 @@ Markdown(metric_table(results, METRIC).markdown())
 # sentences are made from the records of the tests; the report and the README say the same.
 
 # %%
-plan = load_plan()
-records = declared_tests(results, plan)
-evidence = gather(results, plan, records)
+declared = load_declaration()
+records = declared_tests(cells, declared)
+evidence = gather(cells, declared, records)
 overall = [r for r in records if (r.metric, r.scope) == (METRIC, "all")]
 Markdown("\n".join(f"- {record.sentence()}" for record in overall))
 
@@ -80,7 +82,7 @@ sentences += [ranks.sentence() for ranks in evidence.ranks] + list(evidence.powe
 Markdown("\n".join(f"- {sentence}" for sentence in sentences))
 
 # %%
-(drawing, *_) = paired_differences(results, plan)
+(drawing, *_) = paired_differences(cells, declared)
 Image(drawing.png, width=860)
 
 # %%
@@ -93,16 +95,14 @@ Image(drawing.png, width=620)
 # A seed table has one column per method, so any question about pairs is a subtraction.
 
 # %%
-table = seed_table(results, METRIC)
+table = cells.seed_table(METRIC)
 gain = (table["aswa"] - table["early_stopping"]).unstack("seed")
 figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
 axis.boxplot(
     gain.T, orientation="horizontal", tick_labels=[" × ".join(unit) for unit in gain.index]
 )
 axis.axvline(0, color="#444444", linewidth=1)
-axis.set_xlabel(
-    f"test {metric_label(METRIC)}: ASWA − {method_label('early_stopping').lower()}, by seed"
-)
+axis.set_xlabel(f"test {names.metric(METRIC).title}: ASWA − early stopping, by seed")
 plt.show()
 
 # %% [markdown]
@@ -128,7 +128,7 @@ figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
 for name in ("aswa", "early_stopping", "sgd"):
     style = look(name, [])
     line = {"linestyle": style.line, "color": style.colour, "linewidth": style.width}
-    axis.plot(curves["epoch"], curves[name], **line, label=method_label(name))
+    axis.plot(curves["epoch"], curves[name], **line, label=names.method(name))
 title = f"{run.dataset} × {run.model}, seed {run.seed}, second half"
 axis.set(xlabel="epoch", ylabel="validation MRR", title=title)
 half = len(curves) // 2

@@ -31,7 +31,7 @@ from aswa.data.knowledge_graph import read_graph
 from aswa.queries.algebra import STRUCTURES
 from aswa.queries.generation import Sampler
 from aswa.queries.nested import write_query
-from aswa.data.fetching.sources import find_folder
+from aswa.data.folders import find_folder
 from aswa.models import kge
 from aswa.queries.answering import Answerer, ask
 from aswa.queries.fuzzy_logic import Product
