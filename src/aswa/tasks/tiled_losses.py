@@ -167,7 +167,10 @@ def set_bce(
 
 
 class _TailCrossEntropy(torch.autograd.Function):
-    """Mean softmax cross-entropy of q Eᵀ against one tail a query, queries tile by tile."""
+    """Mean softmax cross-entropy of q Eᵀ against one tail a query, queries tile by tile.
+
+    −log p and p − 1 of the tail come from the mass of the other entities: `log1p`, not 1 − p.
+    """
 
     @staticmethod
     def forward(
@@ -183,16 +186,26 @@ class _TailCrossEntropy(torch.autograd.Function):
         for some, tails in zip(q.split(size), tail.split(size), strict=True):
             scores = (some.to(factor) @ entity_factor.T).float()
             rows = torch.arange(len(some), device=q.device)
-            log_sum = scores.logsumexp(1, keepdim=True)
-            loss += log_sum.sum() - (1 - smoothing) * scores[rows, tails].sum()
+            shifted = scores.sub_(scores.amax(1, keepdim=True))
+            of_tail = shifted[rows, tails]
             if smoothing:
-                loss -= off * scores.sum()
+                loss -= off * shifted.sum()
+            # Without the tail, so that 1 − p of a tail near p = 1 keeps its digits.
+            others = shifted.exp_()
+            mass = others[rows, tails]
+            others[rows, tails] = 0
+            rest = others.sum(1)
+            total = rest + mass
+            wrong = rest / total
+            log_total = total.log()
+            surprise = torch.where(wrong < 0.5, -torch.log1p(-wrong), log_total - of_tail)
+            loss += (1 - smoothing) * surprise.sum() + smoothing * log_total.sum()
             if learning:
-                gradient = scores.sub_(log_sum).exp_()  # softmax, then minus the labels
-                gradient[rows, tails] -= 1 - smoothing
+                gradient = others.div_(total.unsqueeze(1))  # softmax, then minus the labels
+                gradient[rows, tails] = smoothing - wrong
                 if smoothing:
                     gradient -= off
-                gradient = (gradient / n_queries).to(factor)
+                gradient = gradient.div_(n_queries).to(factor)
                 q_gradients.append((gradient @ entity_factor).float())
                 entity_gradient += gradient.T @ some.to(factor)
         if q_gradients:
