@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from aswa.queries.cache import cached_queries
 from aswa.queries.fuzzy_logic import LOGICS
 from aswa.queries.generation import Queries
 from aswa.queries.ranking import QueryRanking
-from aswa.tasks.link_prediction import LinkPrediction, bilinear
+from aswa.tasks.link_prediction import LinkPrediction, as_one
 
 
 class QueryAnswering(LinkPrediction):
@@ -34,21 +35,21 @@ class QueryAnswering(LinkPrediction):
         self._names = [name for name in STRUCTURES if name in self._task["structures"]]
         self._rankings = cache(self._build_rankings)
 
-    def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
-        found = super().metrics(model, split)
+    def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
+        found = super().metrics(members, split)
         if split == "train":
             return found
         answerer = Answerer(
-            bilinear(model), LOGICS[self._task["tnorm"]](), self._task["k"] or self.n_entities
+            as_one(members), LOGICS[self._task["tnorm"]](), self._task["k"] or self.n_entities
         )
         by_structure = {
             name: ranking.metrics(answerer) for name, ranking in self._rankings(split).items()
         }
-        for group, members in self._groups(list(by_structure)).items():
-            of_members = [by_structure[name] for name in members]
+        for group, names in self._groups(list(by_structure)).items():
+            of_group = [by_structure[name] for name in names]
             by_structure[group] = {
-                metric: sum(each[metric] for each in of_members) / len(of_members)
-                for metric in of_members[0]
+                metric: sum(each[metric] for each in of_group) / len(of_group)
+                for metric in of_group[0]
             }
         return found | {
             f"{metric}_{name}": value

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,30 +19,28 @@ from aswa.data.cifar import read_cifar
 from aswa.data.folders import find_folder
 from aswa.data.validation_split import split_indices
 from aswa.models import image
-from aswa.models.image.winograd import with_winograd
-from aswa.tasks.host_memory import keep_freed_memory
 
-# Of a model's options, those that are not for its constructor.
-TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "winograd", "compile")
+# Options of a model that its constructor does not take.
+TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "compile")
 EVALUATED_AT_ONCE = 500  # images; a constant, so that scores do not depend on batch_size
 
 
 class ImageClassification:
     """The task of `dataset` and `model` of a configuration; see `aswa.tasks.task.Task`.
 
-    All images lie on the device as bytes. Validation images are held out of the training images by
-    a fixed list, and are not augmented; nor is anything that a metric is measured on.
+    All images are on the device as bytes. A fixed list holds validation images out of the training
+    images. Metrics are measured on images that are not augmented. Of several members the
+    probabilities are averaged.
     """
 
     selection_metric = "accuracy"
+    sparse_gradient = False
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
         self.device = device
         self._config, self._options = config, config.model.options
         last = self._options["channels_last"]
         self._layout = torch.channels_last if last else torch.contiguous_format
-        if device.type == "cpu":
-            keep_freed_memory()
         dataset = config.dataset
         self.classes = int(dataset.options["classes"])
         self.chance = 1 / self.classes
@@ -71,7 +70,7 @@ class ImageClassification:
         )
         self._check_last_batch()
         self.batch_norm_batches: Batches | None = None
-        self._forward: Callable[[Tensor], Tensor] | None = None
+        self._wrapped: dict[nn.Module, Callable[[Tensor], Tensor]] = {}  # for training
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
         options = {k: v for k, v in self._options.items() if k not in TRAINING_OPTIONS}
@@ -79,76 +78,81 @@ class ImageClassification:
             model = image.build(
                 self._config.model.name, self.classes, generator=generator, **options
             )
+            model = distributed.synchronise_batch_norm(model.to(self.device), self.device)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        if self._options.get("winograd"):
-            model = with_winograd(model)
-        model = distributed.synchronise_batch_norm(model.to(self.device), self.device)
         model = model.to(memory_format=self._layout)  # type: ignore[call-overload]
-        self._forward = self._training_forward(model)
+        wrapped = self._wrap(model)
+        if wrapped is not model:
+            self._wrapped[model] = wrapped
         if has_batch_norm(model):
             self.batch_norm_batches = self._batches_for_batch_norm()
         return model
 
-    def _training_forward(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        """The model as the training loop calls it: compiled, and joined with its likes.
+    def _wrap(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
+        """The model as the training loop calls it: compiled, and with gradients of all processes.
 
-        Both only wrap it: `model` itself stays what averagers copy and metrics evaluate.
+        Both only wrap `model`, which averagers copy and metrics evaluate.
         """
         wrapped = model
         if distributed.world_size() > 1:
             ids = [self.device] if self.device.type == "cuda" else None
             wrapped = DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False)
-        if self._options["compile"]:
-            return torch.compile(wrapped)
-        return wrapped
+        return torch.compile(wrapped) if self._options["compile"] else wrapped
 
     def losses(
         self, model: nn.Module, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
-        """Under torchrun each process gives a share, whose mean over all is the batch's loss."""
-        assert self._forward is not None, "the model is not of this task"
+        """Losses of `model`; one that this task did not build is called as it is.
+
+        Under torchrun each process gives a part, whose mean over all processes is the batch's loss.
+        """
+        forward = self._wrapped.get(model, model)
         images, labels = self._splits["train"]
         order = torch.randperm(len(labels), generator=generator)
         drawn = (order, *draw_crops(len(labels), generator))
         pieces = [numbers.to(self.device).split(self._config.batch_size) for numbers in drawn]
         for batch in itertools.islice(zip(*pieces, strict=True), start, None):
-            mine, *crops = map(distributed.my_part, batch)
+            mine, *crops = map(distributed.shard, batch)
             chosen = images.index_select(0, mine)
-            logits = self._forward(self._input(crop_and_flip(chosen, *crops)))
+            logits = forward(self._input(crop_and_flip(chosen, *crops)))
             total = F.cross_entropy(logits, labels[mine], reduction="sum")
             yield total * (distributed.world_size() / len(batch[0])), len(batch[0])
 
     def score(self, model: nn.Module) -> float:
-        """Validation accuracy. With `augment_validation`, of images cropped and flipped at random:
+        """Validation accuracy. `augment_validation` crops and flips the images at random.
 
-        anew every epoch, alike for Θ and Θ̂, as the released code does, but for the noise that it
-        has between these two.
+        The crops are new in every epoch, and the same for Θ and Θ̂. The released code draws others
+        for Θ̂, which is noise between the two.
         """
         images, labels = self._splits["valid"]
         if self._config.dataset.options["augment_validation"]:
             generator = torch.Generator().set_state(torch.get_rng_state())
             crops = [numbers.to(self.device) for numbers in draw_crops(len(labels), generator)]
             images = crop_and_flip(images, crops[0], crops[1], crops[2])
-        return self._measure(model, images, labels)[0]
+        return self._measure([model], images, labels)[0]
 
-    def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
+    def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
         """`accuracy` (top-1) and `loss` (mean cross-entropy)."""
-        accuracy, loss = self._measure(model, *self._splits[split])
+        accuracy, loss = self._measure(members, *self._splits[split])
         return {"accuracy": accuracy, "loss": loss}
 
     @torch.no_grad()
-    def _measure(self, model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
+    def _measure(
+        self, members: Sequence[nn.Module], images: Tensor, labels: Tensor
+    ) -> tuple[float, float]:
         """Accuracy and mean loss; each process counts its part of the images."""
-        model.eval()
+        for member in members:
+            member.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         batches = zip(images.split(EVALUATED_AT_ONCE), labels.split(EVALUATED_AT_ONCE), strict=True)
         for number, (batch, right) in enumerate(batches):
             if number % distributed.world_size() == distributed.rank():
-                logits = model(self._input(batch)).float()
+                inputs = self._input(batch)
+                logits = mean_prediction([member(inputs).float() for member in members])
                 sums[0] += (logits.argmax(1) == right).sum()
                 sums[1] += F.cross_entropy(logits, right, reduction="sum").double()
-        accuracy, loss = (distributed.sum_over(sums) / len(labels)).tolist()
+        accuracy, loss = (distributed.all_reduce_sum(sums) / len(labels)).tolist()
         return accuracy, loss
 
     def _input(self, images: Tensor) -> Tensor:
@@ -156,7 +160,7 @@ class ImageClassification:
         return normalise(images, self._mean, self._std, self._layout)
 
     def _batches_for_batch_norm(self) -> Batches:
-        """The same augmented training images each time, drawn once and for all seeds alike."""
+        """The same augmented training images at each pass and for every seed."""
         images, labels = self._splits["train"]
         size = self._config.batch_size
         n = min(int(self._options["batch_norm_batches"]) * size, len(labels))
@@ -166,7 +170,7 @@ class ImageClassification:
         return _Batches(crop_and_flip(images[chosen], *crops), size, self._input)
 
     def _check_last_batch(self) -> None:
-        """Every process must have an image of every batch, or it could not take part."""
+        """Refuse a last batch with fewer images than processes."""
         n, size = len(self._splits["train"][1]), self._config.batch_size
         smallest = min(size, n % size or size)
         if smallest < distributed.world_size():
@@ -176,12 +180,20 @@ class ImageClassification:
             )
 
 
+def mean_prediction(logits: list[Tensor]) -> Tensor:
+    """log of the members' mean softmax, [B, classes]; the logits themselves of one member."""
+    if len(logits) == 1:
+        return logits[0]
+    log_probabilities = torch.stack([each.log_softmax(1) for each in logits])
+    return log_probabilities.logsumexp(0) - math.log(len(logits))
+
+
 class _Batches:
-    """Network inputs of fixed images, made anew at each pass; under torchrun each one's part."""
+    """Network inputs of fixed images, made anew at each pass; under torchrun of a shard."""
 
     def __init__(self, images: Tensor, size: int, prepare: Callable[[Tensor], Tensor]) -> None:
         self._images, self._size, self._prepare = images, size, prepare
 
     def __iter__(self) -> Iterator[Tensor]:
         for batch in self._images.split(self._size):
-            yield self._prepare(distributed.my_part(batch))
+            yield self._prepare(distributed.shard(batch))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -13,18 +13,19 @@ from aswa.data.folders import SPLITS, find_folder
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
+from aswa.models.kge.ensemble import Ensemble
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
 from aswa.tasks.ranking import FilteredRanking, mean_reciprocal_rank, rank_metrics
 
-# Of a model's options, those that are not for its constructor.
+# Options of a model that its constructor does not take.
 TRAINING_OPTIONS = ("objective", "label_smoothing", "negatives")
 
 
 class LinkPrediction:
     """The task of `dataset` and `model` of a configuration; see `aswa.tasks.task.Task`.
 
-    Heads are predicted through reciprocal relations. The filter of the validation ranking knows
-    train and valid, that of the test ranking all three.
+    Reciprocal relations predict heads. Validation is filtered by train and valid, test by all three
+    splits. Of several members the scores are averaged.
     """
 
     selection_metric = "mrr"
@@ -41,6 +42,7 @@ class LinkPrediction:
         self.n_entities, self.n_relations = len(self.graph.entities), len(self.graph.relations)
         self._valid = self._ranking("valid", self.graph.train, self.graph.valid)
         self.chance = self._valid.chance()
+        self.sparse_gradient = self._sparse_pays()
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
         options = {k: v for k, v in self._options.items() if k not in TRAINING_OPTIONS}
@@ -54,25 +56,25 @@ class LinkPrediction:
             )
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        model.sparse_gradient = self._sparse_pays()
+        model.sparse_gradient = self.sparse_gradient
         return model.to(self.device)
 
     def losses(
         self, model: nn.Module, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
-        return self._objective.losses(bilinear(model), self._config.batch_size, generator, start)
+        assert isinstance(model, BilinearModel)
+        return self._objective.losses(model, self._config.batch_size, generator, start)
 
     def score(self, model: nn.Module) -> float:
-        model.eval()
-        return mean_reciprocal_rank(self._valid.ranks(bilinear(model).score_blocks))
+        return mean_reciprocal_rank(self._valid.ranks(as_one([model]).score_blocks))
 
-    def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
+    def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
         """`mrr`, `hits@k`, each also `_head` and `_tail`; on train the loss without dropout."""
-        model.eval()
+        model = as_one(members)
         if split == "train":
             return {"loss": self._train_loss(model)}
         ranking = self._valid if split == "valid" else self._test
-        ranks = ranking.ranks(bilinear(model).score_blocks)
+        ranks = ranking.ranks(model.score_blocks)
         tail, head = ranks.chunk(2)  # triples, then their reciprocals
         return {**rank_metrics(ranks), **rank_metrics(head, "_head"), **rank_metrics(tail, "_tail")}
 
@@ -89,7 +91,7 @@ class LinkPrediction:
 
     @cached_property
     def _test(self) -> FilteredRanking:
-        """Built at the end, when selection is over."""
+        """Read when selection is over."""
         return self._ranking("test", self.graph.train, self.graph.valid, self.graph.test)
 
     def _ranking(self, split: str, *known: Tensor) -> FilteredRanking:
@@ -107,24 +109,27 @@ class LinkPrediction:
         return total / n_examples
 
     def _sparse_pays(self) -> bool:
-        """Whether gradients by the tables should hold only the rows of a batch.
+        """Whether sparse gradients of the tables change no result and are faster.
 
-        Only an objective that touches few rows, under an update rule for which a row without a
-        gradient stays where it is (not Adam, not momentum, not weight decay), gives the same
-        results either way. `benchmarks/sparse_gradient.py` measures where it pays: up to a fifth of
-        the table it was 1.8 to 50 times faster, from a quarter on slower at small dimensions.
+        The results are the same under an update rule that leaves a row without a gradient where it
+        is: not Adam, momentum or weight decay. Up to a fifth of the rows a batch, sparse gradients
+        were 1.8 to 50 times faster, from a quarter on slower (`benchmarks/sparse_gradient.py`).
         """
         rule = self._config.base_optimizer
         lazy = rule.name in ("sgd", "adagrad") and not rule.momentum and not rule.weight_decay
         rows = self._config.batch_size * (2 + self._options["negatives"])
         sampling = self._options["objective"] == "negative_sampling"
-        # Not measured on a GPU, where every sparse step would have to wait for the device.
+        # On a GPU every sparse step waits for the device.
         return self.device.type == "cpu" and sampling and lazy and 5 * rows < self.n_entities
 
 
-def bilinear(model: nn.Module) -> BilinearModel:
-    assert isinstance(model, BilinearModel)
-    return model
+def as_one(members: Sequence[nn.Module]) -> BilinearModel:
+    """The only member, or an `Ensemble`, in eval mode."""
+    models = []
+    for member in members:
+        assert isinstance(member, BilinearModel)
+        models.append(member.eval())
+    return models[0] if len(models) == 1 else Ensemble(models)
 
 
 def _check_counts(graph: KnowledgeGraph, config: RunConfig) -> None:

@@ -1,8 +1,8 @@
-"""What the training loop asks of a task."""
+"""What training asks of a task."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -12,19 +12,21 @@ from aswa.averaging.batch_norm import Batches
 
 
 class Task(Protocol):
-    """A model to train, losses to train it with, and a judge of weights.
+    """Models to train, losses to train them with, and a judge of weights.
 
     Attributes:
         selection_metric: what `score` measures; higher is better.
         chance: the score of guessing; a run that never leaves it is flagged as collapsed.
-        device: where the model and the data are.
-        batch_norm_batches: training inputs for batch-norm statistics; None if there are none.
+        device: where models and data are.
+        batch_norm_batches: training inputs for batch-norm statistics; None without batch-norm.
+        sparse_gradient: gradients of the models' tables hold only the rows of a batch.
     """
 
     selection_metric: str
     chance: float
     device: torch.device
     batch_norm_batches: Batches | None
+    sparse_gradient: bool
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
         """A new model; all its randomness comes from `generator`."""
@@ -33,10 +35,10 @@ class Task(Protocol):
     def losses(
         self, model: nn.Module, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
-        """Scalar loss and number of examples of the batches of one epoch, from number `start` on.
+        """Scalar loss of `model` and number of examples of each batch of one epoch from `start` on.
 
-        What is in a batch follows from the generator's state at the call and the batch's number,
-        so that an epoch can be taken up in its middle.
+        A batch follows from the generator's state at the call and from its number, so that an epoch
+        can be resumed in its middle.
         """
         ...
 
@@ -44,6 +46,10 @@ class Task(Protocol):
         """The selection metric on the validation split."""
         ...
 
-    def metrics(self, model: nn.Module, split: str) -> dict[str, float]:
-        """All metrics on `train`, `valid` or `test`."""
+    def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
+        """All metrics on `train`, `valid` or `test`.
+
+        Args:
+            members: one model, or several whose predictions are averaged.
+        """
         ...
