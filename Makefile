@@ -1,35 +1,39 @@
-# `make help` lists the targets. Each sets up .venv by itself when it has to.
+# `make help` lists the targets. Each sets up .venv when it is not there.
 PYTHON ?= python3
 RESULTS ?= results
 VENV ?= .venv
 BIN := $(VENV)/bin
 export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
 
+# The exact versions of constraints.txt, or with LATEST=1 the newest that pyproject.toml allows.
+VERSIONS := $(if $(LATEST),,-c constraints.txt)
+FAST := not slow and not gpu and not slurm and not root
+
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reproduce-images reproduce-queries ablation test lint notebooks bench bench-large \
-	bench-images bench-sweeps bench-queries peers search-lr clean
+.PHONY: help setup reproduce reproduce-images reproduce-queries ablation search-lr test test-all lint notebooks \
+	bench bench-large bench-queries bench-sweeps bench-images peers clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 20
 
-setup: $(VENV)/.installed  ## make .venv and install aswa into it
+setup: $(VENV)/.installed  ## make .venv with the versions of constraints.txt (LATEST=1: the newest)
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "aswa needs Python 3.11 or newer; make PYTHON=python3.x ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[test,lint]'
+	$(BIN)/python -m pip install --quiet $(VERSIONS) -e '.[all,test,lint]'
 	@touch $@
 
 reproduce: setup  ## the paper's link-prediction comparison: tables, tests, figures, report
 	$(BIN)/aswa-train experiment=reproduce results_dir=$(RESULTS)
 	$(BIN)/aswa-analyze $(RESULTS)
 
-reproduce-images: setup  ## the image half in small, on a CPU: 15 minutes, CIFAR-10 in $ASWA_DATA_DIR
+reproduce-images: setup  ## a small image comparison on a CPU: 15 minutes, CIFAR-10 in $ASWA_DATA_DIR
 	$(BIN)/aswa-train experiment=images_cpu results_dir=$(RESULTS)/images_cpu
 	$(BIN)/aswa-analyze $(RESULTS)/images_cpu
 
-reproduce-queries: setup  ## multi-hop queries on UMLS and KINSHIP: docs/queries.md; about 5 minutes
+reproduce-queries: setup  ## multi-hop queries on UMLS and KINSHIP: about 5 minutes, docs/queries.md
 	$(BIN)/aswa-train experiment=query_answering_cpu results_dir=$(RESULTS)/query_answering_cpu
 	$(BIN)/aswa-analyze $(RESULTS)/query_answering_cpu --plan query_answering
 
@@ -38,40 +42,47 @@ ablation: setup  ## what in ASWA matters: the experiment of docs/ablation.md
 	$(BIN)/aswa-train experiment=ablation_images results_dir=$(RESULTS)/ablation
 	$(BIN)/aswa-analyze $(RESULTS)/ablation --plan ablation
 
-notebooks: setup  ## run the notebooks and write their outputs
-	$(BIN)/python scripts/run_notebooks.py
+search-lr: setup  ## the search of learning rates; writes results/search_lr.csv
+	$(BIN)/aswa-train experiment=search_lr results_dir=$(RESULTS)/search_lr
+	$(BIN)/python scripts/search_lr_table.py $(RESULTS)/search_lr results/search_lr.csv
 
-test: setup  ## the tests
-	$(BIN)/python -m pytest -n auto
+test: setup  ## the fast tests: three minutes on two cores
+	$(BIN)/python -m pytest -n auto -m '$(FAST)'
+
+test-all: setup  ## all tests; those whose GPU, SLURM, browser or LaTeX is missing are skipped
+	$(BIN)/python -m pytest -n auto --durations=15
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup peers  ## speed and parity, side by side with dicee and PyKEEN (hours; quiet machine)
-	$(BIN)/python benchmarks/averaging_step.py --out benchmarks/results/averaging_step.json
-	$(BIN)/python benchmarks/score_parity.py
-	$(BIN)/python benchmarks/link_prediction_speed.py
-	$(BIN)/python benchmarks/link_prediction_quality.py
+notebooks: setup  ## run the notebooks and write their outputs
+	$(BIN)/python scripts/run_notebooks.py
 
-bench-large: setup peers  ## the same on WN18RR and FB15k-237, and how cost grows (hours; aswa-fetch first)
-	$(BIN)/python benchmarks/large_ranking.py
-	$(BIN)/python benchmarks/large_training.py
-	$(BIN)/python benchmarks/scaling.py
+bench: setup peers  ## speed and parity beside dicee and PyKEEN (hours; quiet machine)
+	$(BIN)/python benchmarks/averaging_step.py --out benchmarks/results/averaging_step.json
+	$(BIN)/python -m benchmarks.graphs.score_parity
+	$(BIN)/python -m benchmarks.graphs.speed --page docs/speed.md
+	$(BIN)/python -m benchmarks.graphs.quality
+
+bench-large: setup peers  ## the same on WN18RR and FB15k-237, and growth with the graph (hours; aswa-fetch first)
+	$(BIN)/python -m benchmarks.graphs.ranking
+	$(BIN)/python -m benchmarks.graphs.training
+	$(BIN)/python -m benchmarks.graphs.scaling
 
 bench-queries: setup peers  ## multi-hop queries beside dicee, and on FB15k-237 (half an hour; aswa-fetch first)
-	$(BIN)/python benchmarks/query_answering.py
-	$(BIN)/python benchmarks/query_scaling.py
+	$(BIN)/python -m benchmarks.queries.answering
+	$(BIN)/python -m benchmarks.queries.scaling
 
-bench-sweeps: setup  ## a sweep killed 200 times, and what sweeps cost besides their runs (half an hour)
-	$(BIN)/python benchmarks/sweep_overhead.py
+bench-images: setup  ## images: pipeline, training, what networks learn (two hours; quiet machine)
+	$(BIN)/python -m benchmarks.images.pipeline --out benchmarks/results/image_pipeline.json
+	$(BIN)/python -m benchmarks.images.training
+	$(BIN)/python -m benchmarks.images.learning
+
+bench-sweeps: setup  ## the overhead of a sweep, and a sweep killed 200 times (half an hour)
+	$(BIN)/python -m benchmarks.sweeps.overhead
 	$(BIN)/python benchmarks/kills.py
-
-bench-images: setup  ## the image half: pipeline, training, what networks learn (two hours; quiet machine)
-	$(BIN)/python benchmarks/image_pipeline.py --out benchmarks/results/image_pipeline.json
-	$(BIN)/python benchmarks/image_training.py
-	$(BIN)/python benchmarks/image_learning.py
 
 peers: .peers/.installed  ## make .peers, the venv of the libraries that bench compares with
 
@@ -81,9 +92,5 @@ peers: .peers/.installed  ## make .peers, the venv of the libraries that bench c
 	.peers/bin/python -m pip install --quiet dicee==0.3.3 pykeen==1.11.1 torch==2.13.0 numpy==1.26.4 pyarrow==24.0.0
 	@touch $@
 
-search-lr: setup  ## how the learning rates were chosen; writes results/search_lr.csv
-	$(BIN)/aswa-train experiment=search_lr results_dir=$(RESULTS)/search_lr
-	$(BIN)/python scripts/search_lr_table.py $(RESULTS)/search_lr results/search_lr.csv
-
 clean:  ## delete .venv and caches; results and .peers stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -21,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 PEERS = HERE / "peers"
 RESULTS = HERE / "results"
-DATA = HERE.parent / "src" / "aswa" / "data" / "embedded"
+DATA = ROOT / "src" / "aswa" / "data" / "embedded"
 DATASETS = ("umls", "kinship")
 # Config name → the peers' class name.
 MODELS = {"distmult": "DistMult", "complex": "ComplEx", "qmult": "QMult", "keci": "Keci"}
@@ -51,8 +53,11 @@ def run(python: str, script: Path, arguments: Iterable[object], threads: int) ->
         "MKL_NUM_THREADS": str(threads),
         "PYTHONWARNINGS": "ignore",
     }
-    if python != sys.executable:
-        environment.pop("PYTHONPATH", None)  # ours, not the peers'
+    if python == sys.executable:
+        paths = [str(ROOT), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    else:
+        environment.pop("PYTHONPATH", None)
     with tempfile.TemporaryDirectory(prefix="side-by-side-") as folder:
         out, errors = Path(folder) / "out.json", Path(folder) / "stderr"
         command = [python, str(script), *map(str, arguments), "--out", str(out)]
@@ -73,7 +78,7 @@ def ours(overrides: Sequence[str], threads: int) -> dict[str, Any]:
     """One run of aswa in a process of its own."""
     signature = ["model.p=0", "model.q=1"] if "model=keci" in overrides else []  # dicee's default
     words = [*overrides, *signature, f"threads={threads}"]
-    return run(sys.executable, HERE / "ours_run.py", words, threads)
+    return run(sys.executable, HERE / "graphs" / "ours_run.py", words, threads)
 
 
 def machine(threads: int) -> dict[str, Any]:
@@ -106,6 +111,19 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def span(spread: dict[str, float], digits: int = 1) -> str:
+    """Median and range, or one figure where both ends are the median."""
+    median, least, greatest = (f"{spread[key]:.{digits}f}" for key in ("median", "min", "max"))
+    return median if least == greatest else f"{median} ({least}–{greatest})"
+
+
+def fill(page: Path, block: str, text: str) -> None:
+    """Replace what stands in a page between the marks `<!-- block:begin -->` and `:end`."""
+    marks = rf"(<!-- {block}:begin -->\n).*?(<!-- {block}:end -->)"
+    filled = re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", page.read_text(), flags=re.DOTALL)
+    page.write_text(filled)
 
 
 def save(name: str, record: dict[str, Any], text: str, folder: Path) -> None:

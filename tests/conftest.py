@@ -1,10 +1,8 @@
-"""What the tests share: where the datasets are, and a small graph."""
+"""Fixtures of several test files: the folder of datasets, caches, a small graph, a file server."""
 
 from __future__ import annotations
 
 import os
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +31,7 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def user_cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reads or writes the cache of the person who runs it."""
+    """No test reads or writes the user's cache: platformdirs asks XDG_CACHE_HOME on Linux."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -61,32 +59,3 @@ def nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Neither the cache nor the datasets of the person who runs the tests."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("ASWA_DATA_DIR", raising=False)
-
-
-class TimeLeft:
-    """Every ten seconds a line on the terminal: tests done, of how many, and the time left."""
-
-    def __init__(self) -> None:
-        self.total, self.done = 0, 0
-        self.start = self.said = time.monotonic()
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.total = self.total or len(session.items)
-
-    @pytest.hookimpl(optionalhook=True)  # of pytest-xdist, whose workers collect
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        self.total = len(ids)
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.done += report.when == "teardown"
-        now = time.monotonic()
-        if now - self.said > 10 and self.done:
-            self.said = now
-            left = (now - self.start) / self.done * (self.total - self.done)
-            sys.stdout.write(f"\n{self.done} of {self.total} tests, about {left:.0f} s left\n")
-            sys.stdout.flush()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # not in the workers of pytest-xdist
-        config.pluginmanager.register(TimeLeft(), "time-left")

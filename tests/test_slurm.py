@@ -30,6 +30,9 @@ SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1",
          "hydra.launcher.timeout_min=60", "hydra.launcher.mem_gb=1")  # fmt: skip
 
 
+pytestmark = pytest.mark.slurm
+
+
 def slurm(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, timeout=60).stdout
 

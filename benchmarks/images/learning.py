@@ -1,6 +1,6 @@
 """Whether each network of the paper learns CIFAR-10: a small budget, and a floor for its accuracy.
 
-    python benchmarks/image_learning.py                       # an hour on two cores
+    python -m benchmarks.images.learning                       # an hour on two cores
 
 One run a network with all five methods, as `aswa-train` makes it. Floors are above guessing (10 %)
 by more than chance allows: they catch a network that does not learn, not a slow one. The budgets
@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import side_by_side as sbs
 from aswa.config import load
 from aswa.training.session import execute
+from benchmarks import side_by_side as sbs
 
 # network → training images, epochs, learning rate, floor of the test accuracy of SGD's last epoch
 BUDGETS: dict[str, tuple[int, int, float, float]] = {

@@ -1,11 +1,11 @@
 """Training on CIFAR-10: images a second beside the usual loop, and what five methods cost.
 
-    python benchmarks/image_training.py [--repetitions 3]                  # a CPU, an hour
-    python benchmarks/image_training.py --device cuda --batches 128 512 --name image_training_gpu
+    python -m benchmarks.images.training [--repetitions 3]                  # a CPU, an hour
+    python -m benchmarks.images.training --device cuda --batches 128 512 --name image_training_gpu
 
 - **Images a second**: steps of our training loop, and of a plain port of the one that most
   repositories have (DataLoader with two workers, torchvision's transforms image by image,
-  contiguous fp32, torch's convolutions, the loss read at every step), each in a process of its own,
+  contiguous fp32, the loss read at every step), each in a process of its own,
   in turns. Start-up, reading and the first steps are in nobody's clock.
 - **The share of the matrix rate** is the FLOPs of forward and backward (FlopCounterMode, a
   multiply-add counts as two) times images a second, over the rate of a large square product in the
@@ -23,10 +23,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import side_by_side as sbs
 from aswa.config import load
+from benchmarks import side_by_side as sbs
 
-ROW = sbs.HERE / "image_training_row.py"
+ROW = sbs.HERE / "images" / "training_row.py"
 SPEEDUP = 1.3
 # Cost of the five methods that is aimed at: without batch-norm in the network, and with it.
 COST, COST_BATCH_NORM = 1.25, 1.6
@@ -66,10 +66,8 @@ def measured(loop: str, model: str, batch: int, o: argparse.Namespace, *words: s
 def speed(model: str, batch: int, o: argparse.Namespace) -> dict[str, Any]:
     """Images a second of the usual loop and of ours in each precision."""
     found: dict[str, list[dict[str, Any]]] = {"usual": [], **{p: [] for p in o.precisions}}
-    options = load(["dataset=cifar10", f"model={model}", "lr=0.05"]).model.options
-    plain = ["model.winograd=false"] if "winograd" in options else []
     for repetition in range(o.repetitions):
-        found["usual"].append(measured("usual", model, batch, o, *plain))
+        found["usual"].append(measured("usual", model, batch, o))
         for precision in o.precisions:
             words = [f"precision={precision}", *o.overrides]
             found[precision].append(measured("ours", model, batch, o, *words))
@@ -121,9 +119,11 @@ def text(record: dict[str, Any]) -> str:
             got = cell[name]["images_per_second"]
             rows.append(
                 (cell["model"], str(cell["batch"]), "usual loop, fp32" if name == "usual" else name,
-                 f"{got['median']:.0f} ({got['min']:.0f} to {got['max']:.0f})",
+                 sbs.span(got, 0),
                  f"{got['median'] / usual['median']:.2f}", f"{cell[name]['share']:.0%}")
             )  # fmt: skip
+    if note := record.get("note"):
+        lines.append(note)
     header = ("network", "batch", "loop", "images/s", "× usual", "of the matrix rate")
     lines.append(sbs.markdown(header, rows))
     rows = [

@@ -12,7 +12,7 @@ every further repetition, in turns with ours at its default of 1024. Ours at the
 given beside it, once. Peak memory is that of the whole process; in ours it has the ranking of the
 validation split in it, in the peers' it has not.
 
-    python benchmarks/large_training.py --data-dir DATA --peers-python PATH [--repetitions 3]
+    python -m benchmarks.graphs.training --data-dir DATA --peers-python PATH [--repetitions 3]
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import large_graphs as lg
-import side_by_side as sbs
+from benchmarks import side_by_side as sbs
+from benchmarks.graphs import large_graphs as lg
 
 SPEEDUP = 2.0
 DEFAULT = 1024  # our batch size
@@ -151,9 +151,7 @@ def report(record: dict[str, Any]) -> str:
                 trials.append("–")
                 continue
             s, star = got["seconds"], "*" if got["extrapolated"] else ""
-            line.append(
-                f"{s['median']:.1f}{star} ({s['min']:.1f}–{s['max']:.1f}; batch {got['batch']})"
-            )
+            line.append(f"{sbs.span(s)}{star}, batch {got['batch']}")
             trials.append(others(got["trials"]))
         got = cell["ratio"]
         line.append(f"{got:.1f}×{' **missed**' if got < SPEEDUP else ''}" if got else "–")

@@ -1,7 +1,7 @@
-"""One row of query_scaling.py, in a process of its own: seconds, MRR and memory of answering.
+"""One row of scaling.py, in a process of its own: seconds, MRR and memory of answering.
 
-    python benchmarks/query_scaling_row.py --out FILE --weights FILE --k 64 [--queries 1000]
-    python benchmarks/query_scaling_row.py --out FILE --entities 32000 --k 64
+    python -m benchmarks.queries.scaling_row --out FILE --weights FILE --k 64 [--queries 1000]
+    python -m benchmarks.queries.scaling_row --out FILE --entities 32000 --k 64
 
 The first answers drawn queries on FB15k-237's test split with given weights; the second random
 queries with random weights, of which only time and memory mean anything.
@@ -26,7 +26,7 @@ from aswa.queries.cache import cached_queries
 from aswa.queries.fuzzy_logic import LOGICS
 from aswa.queries.generation import Answers, Queries
 from aswa.queries.ranking import QueryRanking
-from peers import process_memory
+from benchmarks.peers import process_memory
 
 RELATIONS, HARD = 40, 5  # of random queries
 

@@ -6,7 +6,7 @@ entity and every relation occurs in train, all triples of the three splits are d
 same seed gives the same files. A model can learn nothing here, so nothing but time and memory may
 be read off such a graph.
 
-    python benchmarks/generated_graph.py --yago --out FOLDER    # YAGO3-10's size, not its facts
+    python -m benchmarks.graphs.generated_graph --yago --out FOLDER  # of YAGO3-10's size
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-import side_by_side as sbs
+from benchmarks import side_by_side as sbs
 
 SPLITS = ("train", "valid", "test")
 DATASETS = ("wn18rr", "fb15k_237")
 MODELS = ("distmult", "complex")
 DIMS = (32, 256)
-OURS = sbs.HERE / "ours_large.py"
+OURS = sbs.HERE / "graphs" / "ours_large.py"
 STAR = "* extrapolated from a part."
 
 

@@ -1,4 +1,4 @@
-"""One row of large_ranking.py: starts the contestants on one dataset, model and dim."""
+"""One row of ranking.py: starts the contestants on one dataset, model and dim."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-import large_graphs as lg
-import side_by_side as sbs
-from peers import graph as plain_graph
-from rank_agreement import KnownTails, agreement, aligned
+from benchmarks import side_by_side as sbs
+from benchmarks.graphs import large_graphs as lg
+from benchmarks.graphs.rank_agreement import KnownTails, agreement, aligned
+from benchmarks.peers import graph as plain_graph
 
 BATCHES = (32, 256)
 # name → (script, further arguments); all that begin with a peer's name are its own

@@ -15,7 +15,7 @@ gradients of Σ scores · cotangent by both tables. What has to be lined up firs
 
 Target: 1e-4 at fp32, with scores of order ten.
 
-    python benchmarks/score_parity.py --peers-python PATH
+    python -m benchmarks.graphs.score_parity --peers-python PATH
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 import torch
 
-import side_by_side as sbs
 from aswa.models.kge import build
+from benchmarks import side_by_side as sbs
 
 N_ENTITIES, N_RELATIONS, TOLERANCE = 41, 13, 1e-4
 # model, p, q, dim

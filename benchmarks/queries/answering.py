@@ -9,7 +9,7 @@ probabilities.
 Targets: equal where dicee works with probabilities, and at least 10 times faster a query for 2p,
 3p, ip, pi and up.
 
-    python benchmarks/query_answering.py --peers-python PATH
+    python -m benchmarks.queries.answering --peers-python PATH
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import side_by_side as sbs
 from aswa.config import load
 from aswa.data.knowledge_graph import KnowledgeGraph, read_graph
 from aswa.models import kge
@@ -38,6 +37,7 @@ from aswa.queries.generation import Queries, Sampler
 from aswa.queries.nested import write_query
 from aswa.queries.ranking import QueryRanking
 from aswa.training.session import execute
+from benchmarks import side_by_side as sbs
 
 DATA, DIM, TARGET, TOLERANCE = sbs.DATA / "umls", 32, 10.0, 1e-5
 TIMED = ("2p", "3p", "ip", "pi", "up")  # those that the target is about

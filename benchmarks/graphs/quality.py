@@ -10,7 +10,7 @@ Reported: mean over seeds ± half a 95 % t interval, and the difference to the b
 with its Welch interval. What still differs is named in peers/NOTES.md: initialisation (dicee:
 N(0, 1)), Keci's learned coefficients, QMult's normalised relation, and how ties are broken.
 
-    python benchmarks/link_prediction_quality.py --peers-python PATH [--seeds 5] [--jobs 2]
+    python -m benchmarks.graphs.quality --peers-python PATH [--seeds 5] [--jobs 2]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 from scipy import stats
 
-import side_by_side as sbs
+from benchmarks import side_by_side as sbs
 
 DICEE_LR = 0.1
 COLUMNS = ("ours", "dicee, its lr", "dicee, our lr")

@@ -7,7 +7,7 @@ Among these imports is torch._dynamo, seconds by itself, which torch loads when 
 is made and dicee when it is imported: outside the clock for both, inside `process_seconds`.
 Results go to a temporary folder, so that no earlier run is found and skipped.
 
-    python benchmarks/ours_run.py dataset=umls model=keci optimizer=aswa model.dim=32 --out r.json
+    python -m benchmarks.graphs.ours_run dataset=umls model=keci optimizer=aswa --out r.json
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def our_loop(trajectory: Trajectory) -> Iterator[int]:
 
 
 def flops_per_image(model: nn.Module, batch: int, device: torch.device) -> float:
-    """Of forward and backward, a multiply-add as two; by Winograd, of the products it takes."""
+    """Of forward and backward, a multiply-add counted as two."""
     images = torch.zeros(batch, 3, 32, 32, device=device)
     with FlopCounterMode(display=False) as counter:
         model(images).sum().backward()

@@ -9,7 +9,7 @@ A ComplEx of 32 dimensions is trained for some epochs. Then, each in a process o
   entities): how far the MRR of a beam is from the exact one;
 - random queries over random weights with more and more entities: time and memory.
 
-    python benchmarks/query_scaling.py
+    python -m benchmarks.queries.scaling
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ from typing import Any
 
 import torch
 
-import side_by_side as sbs
 from aswa.config import load
 from aswa.queries.algebra import STRUCTURES
 from aswa.training.session import execute
+from benchmarks import side_by_side as sbs
 
-HERE = Path(__file__).resolve().parent
 BESIDE = 256  # MiB: matrices of truth values at each level of a query, blocks of scores, filters
-SIZES = [8000, 16000, 32000, 64000, 128000]
 CHAINED = ("2p", "3p", "ip", "pi", "up", "inp", "pin", "pni")
 
 
@@ -64,11 +62,11 @@ def train(folder: Path, epochs: int) -> Path:
 
 
 def row(options: argparse.Namespace, **arguments: Any) -> dict[str, Any]:
-    """The record of query_scaling_row.py."""
+    """The record of scaling_row.py."""
     words: list[Any] = ["--threads", options.threads, "--memory-budget", options.memory_budget]
     for key, value in arguments.items():
         words += [f"--{key}", *(value if isinstance(value, (list, tuple)) else [value])]
-    found = sbs.run(sys.executable, HERE / "query_scaling_row.py", words, options.threads)
+    found = sbs.run(sys.executable, sbs.HERE / "queries" / "scaling_row.py", words, options.threads)
     return {**arguments, **found, "weights": None}
 
 

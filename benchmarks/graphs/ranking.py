@@ -22,7 +22,7 @@ The share of the GEMM rate is 2 · queries · entities · dim / seconds of `rank
 best large square fp32 product, measured in the same process. We score each distinct (h, r) once:
 queries counts those, which is the work done; counted once a rank, as the peers do it, it is higher.
 
-    python benchmarks/large_ranking.py --data-dir DATA --peers-python PATH [--repetitions 3]
+    python -m benchmarks.graphs.ranking --data-dir DATA --peers-python PATH [--repetitions 3]
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import large_graphs as lg
-import side_by_side as sbs
-from large_ranking_row import BATCHES, Row
+from benchmarks import side_by_side as sbs
+from benchmarks.graphs import large_graphs as lg
+from benchmarks.graphs.ranking_row import BATCHES, Row
 
 SPEEDUP = {32: 5.0, 256: 3.0}  # dim → least ratio
 GEMM_SHARE, GEMM_DIM = 0.5, 256
@@ -132,17 +132,15 @@ def table(record: dict[str, Any]) -> str:
         line = [cell["dataset"], cell["model"], str(cell["dim"]), f"{ours['ranks']:,}"]
         for part in ("whole", "ranks"):
             s = ours["seconds"][part]
-            line.append(f"{s['median']:.2f} ({s['min']:.2f}–{s['max']:.2f})")
+            line.append(sbs.span(s, 2))
         for name in ("pykeen", "dicee"):
             peer = peers.get(name)
             if peer is None:
                 line.append("–")
                 continue
             s, star = peer["seconds"], "*" if peer["extrapolated"] else ""
-            line.append(
-                f"{s['median']:.1f}{star} ({s['min']:.1f}–{s['max']:.1f}; "
-                f"{peer['path'].removeprefix(name).strip() or 'batch'} {peer['batch']})"
-            )
+            how = peer["path"].removeprefix(name).strip() or "batch"
+            line.append(f"{sbs.span(s)}{star}, {how} {peer['batch']}")
         line.append(f"{got:.1f}×{missed}" if got else "–")
         line.append(f"{ours['peak_mib']:,.0f} ({ours['ranking_mib']:,.0f})")
         line += [f"{peers[n]['peak_mib']:,.0f}" if n in peers else "–" for n in ("pykeen", "dicee")]

@@ -1,6 +1,6 @@
 """What a sweep costs besides its runs: planning, collecting, and the time between two runs.
 
-    python benchmarks/sweep_overhead.py                       # ten minutes, nothing else running
+    python -m benchmarks.sweeps.overhead                       # ten minutes, nothing else running
 
 - **Throughput**: 80 short runs on UMLS (four models, 20 seeds, the recipe's size) side by side on
   all cores, from `aswa-train` to its end, over the sum of the runs' own seconds / cores. Aim: 1.15.
@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import side_by_side as sbs
 from aswa.results.store import read_result, result_paths, write_record
+from benchmarks import side_by_side as sbs
 
 THROUGHPUT, PLANNING, COLLECTING = 1.15, 20.0, 10.0
 SHORT = ("dataset=umls", "model=distmult,complex,qmult,keci", "seed=range(20)")

@@ -11,7 +11,7 @@
 Overrides are as for aswa-train. Peak memory is that of the whole process, imports, reading the
 graph and its validation ranking included, except where it is said to begin later.
 
-    python benchmarks/ours_large.py rank dataset=umls model=complex model.dim=32 --out r.json
+    python -m benchmarks.graphs.ours_large rank dataset=umls model=complex model.dim=32 --out r.json
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from aswa.data.folders import EMBEDDED, find_folder
 from aswa.data.knowledge_graph import read_graph
 from aswa.tasks.link_prediction import LinkPrediction
 from aswa.training.trajectory import Trajectory
-from peers import process_memory
+from benchmarks.peers import process_memory
 
 FIXED = ["device=cpu", "tracker=none", "optimizer=sgd", "epochs=1", "lr=0.01"]
 WARM_UP = 2  # batches before the clock, and of a cut epoch before its rate is taken

@@ -13,8 +13,8 @@ ranking seconds and memory against entities. A slope of 1 is linear, of 0 flat.
 The last section does the same for one graph with YAGO3-10's numbers of entities, relations and
 triples, under a stated memory budget of the ranking (`memory_budget`, MiB).
 
-    python benchmarks/scaling.py [--repetitions 3]       # then docs/scaling.svg is drawn anew
-    python benchmarks/scaling.py --datasets yago --parsing-only --name parsing   # half a minute
+    python -m benchmarks.graphs.scaling [--repetitions 3]
+    python -m benchmarks.graphs.scaling --datasets yago --parsing-only --name parsing
 """
 
 from __future__ import annotations
@@ -27,15 +27,13 @@ from typing import Any
 
 import numpy as np
 
-import large_graphs as lg
-import scaling_figure
-import side_by_side as sbs
-from generated_graph import YAGO, Size, generate, write
+from benchmarks import side_by_side as sbs
+from benchmarks.graphs import large_graphs as lg
+from benchmarks.graphs.generated_graph import YAGO, Size, generate, write
 
 PARSING = 2e6  # triples a second
 CACHED = 200_000  # triples from which a graph is surely cached
 LINEAR, FLAT = 1.1, 0.1  # greatest slopes that count as near-linear and as flat
-DOCS = sbs.HERE.parent / "docs"
 
 
 def parse() -> argparse.Namespace:
@@ -49,7 +47,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="of training, then it stops")
     parser.add_argument("--memory-budget", type=int, default=256, help="MiB, as in conf/")
     parser.add_argument("--parsing-only", action="store_true", help="yago: neither train nor rank")
-    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the figure")
     return parser.parse_args()
 
 
@@ -165,19 +162,15 @@ def yago(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
 
 
 def graphs_table(cells: list[dict[str, Any]]) -> str:
-    def show(spread: dict[str, float], digits: int = 1) -> str:
-        value, low, high = (f"{spread[key]:.{digits}f}" for key in ("median", "min", "max"))
-        return f"{value} ({low}–{high})"
-
     rows = []
     for cell in cells:
         star = "*" if cell["extrapolated"] else ""
         rows.append(
             [
                 cell["model"], str(cell["dim"]), f"{cell['entities']:,}", f"{cell['pairs']:,}",
-                show(cell["epoch_s"]) + star, f"{cell['ranks']:,}", show(cell["rank_s"], 2),
-                show(cell["rank_whole_s"], 2), show(cell["rank_mib"], 0),
-                show(cell["rank_whole_mib"], 0),
+                sbs.span(cell["epoch_s"]) + star, f"{cell['ranks']:,}", sbs.span(cell["rank_s"], 2),
+                sbs.span(cell["rank_whole_s"], 2), sbs.span(cell["rank_mib"], 0),
+                sbs.span(cell["rank_whole_mib"], 0),
                 f"{cell['train_peak_mib']:,.0f}, {cell['rank_peak_mib']:,.0f}",
             ]
         )  # fmt: skip
@@ -256,8 +249,6 @@ def main() -> None:
             record[part] = parts[part](options, Path(name))
             lg.keep(record, options)
     sbs.save(options.name, record, report(record), options.results)
-    if "growing" in record:
-        scaling_figure.draw(record, options.docs)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ without gc; ASWA run ≥ 40× dicee as shipped, ≥ 15× with pickles once; all 
 
 Without peers (no `--peers-python`, no ASWA_PEERS_PYTHON) ours alone is timed.
 
-    python benchmarks/link_prediction_speed.py --peers-python PATH [--repetitions 3]
+    python -m benchmarks.graphs.speed --peers-python PATH [--repetitions 3]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import side_by_side as sbs
+from benchmarks import side_by_side as sbs
 
 PYKEEN = {"distmult": "DistMult", "complex": "ComplEx", "qmult": "QuatE"}
 TARGETS = {
@@ -57,6 +57,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", default="link_prediction_speed")
     parser.add_argument("--results", type=Path, default=sbs.RESULTS)
+    parser.add_argument("--page", type=Path, help="fill in this page's block of speed too")
     return parser.parse_args()
 
 
@@ -167,8 +168,7 @@ def report(record: dict[str, Any]) -> str:
         def show(contestant: str, figure: str, digits: int = 1, got: Any = got) -> str:
             if contestant not in got:
                 return "–"
-            value = {name: f"{x:.{digits}f}" for name, x in got[contestant][figure].items()}
-            return f"{value['median']} ({value['min']}–{value['max']})"
+            return sbs.span(got[contestant][figure], digits)
 
         whole = ("ours aswa", "dicee aswa", "dicee aswa once")
         trained = ("ours sgd", "dicee none", "pykeen no gc", "pykeen")
@@ -226,6 +226,8 @@ def main() -> None:
                 {"dataset": dataset, "model": model, "figures": cell, "ratios": ratios(cell)}
             )
     sbs.save(options.name, record, report(record), options.results)
+    if options.page:
+        sbs.fill(options.page, "speed", report(record))
 
 
 if __name__ == "__main__":

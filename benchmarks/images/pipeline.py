@@ -1,6 +1,6 @@
 """Images a second of the data pipeline alone: ours, and torchvision's transforms in a DataLoader.
 
-    python benchmarks/image_pipeline.py --out benchmarks/results/image_pipeline.json
+    python -m benchmarks.images.pipeline --out benchmarks/results/image_pipeline.json
 
 Both crop, flip and normalise CIFAR-10 for a network on a CPU, in batches of 128. The DataLoader has
 two workers, which is what a machine with two cores can use; ours has two threads.
@@ -21,7 +21,7 @@ import torch
 from aswa.config import load
 from aswa.data.augmentation import crop_and_flip, draw_crops
 from aswa.tasks.image_classification import ImageClassification
-from image_training_row import usual_batches
+from benchmarks.images.training_row import usual_batches
 
 WORDS = ["dataset=cifar10", "model=vgg16", "lr=0.05", "batch_size=128", "device=cpu"]
 
