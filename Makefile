@@ -86,7 +86,7 @@ bench-sweeps: setup  ## the overhead of a sweep, and a sweep killed 200 times (h
 
 peers: .peers/.installed  ## make .peers, the venv of the libraries that bench compares with
 
-# dicee wants numpy below 2, and pyarrow without saying so.
+# dicee wants numpy below 2, and pyarrow without declaring it.
 .peers/.installed:
 	$(PYTHON) -m venv .peers
 	.peers/bin/python -m pip install --quiet dicee==0.3.3 pykeen==1.11.1 torch==2.13.0 numpy==1.26.4 pyarrow==24.0.0

@@ -27,7 +27,7 @@ from torch import nn
 from aswa.averaging import ASWA, Decision
 from aswa.config import load
 from aswa.data.knowledge_graph import read_graph
-from aswa.data.fetching.sources import find_folder
+from aswa.data.folders import find_folder
 
 config = load(["dataset=umls"])
 graph = read_graph(find_folder(config.dataset.folder, config.data_dir))
