@@ -26,8 +26,8 @@ from torch import nn
 
 from aswa.averaging import ASWA, Decision
 from aswa.config import load
-from aswa.data.knowledge_graph import read_graph
 from aswa.data.folders import find_folder
+from aswa.data.knowledge_graph import read_graph
 
 config = load(["dataset=umls"])
 graph = read_graph(find_folder(config.dataset.folder, config.data_dir))
@@ -89,7 +89,7 @@ for _epoch in range(40):
 }
 
 # %% [markdown]
-# ## What it decided
+# ## Decisions
 #
 # A hard update restarts the average from the running model, a soft update adds it, a rejection
 # changes nothing. The best score never falls.

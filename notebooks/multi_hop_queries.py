@@ -27,14 +27,14 @@ import pandas as pd
 import torch
 
 from aswa.config import load
-from aswa.data.knowledge_graph import read_graph
-from aswa.queries.algebra import STRUCTURES
-from aswa.queries.generation import Sampler
-from aswa.queries.nested import write_query
 from aswa.data.folders import find_folder
+from aswa.data.knowledge_graph import read_graph
 from aswa.models import kge
+from aswa.queries.algebra import STRUCTURES
 from aswa.queries.answering import Answerer, ask
 from aswa.queries.fuzzy_logic import Product
+from aswa.queries.generation import Sampler
+from aswa.queries.nested import write_query
 from aswa.queries.ranking import QueryRanking
 from aswa.training.session import execute
 
@@ -79,7 +79,7 @@ only = (("virus", ("causes",)), ("bacterium", ("causes", "n")))
 pd.DataFrame(ask(aswa, graph, "2in", only, top=3), columns=["by a virus alone", "probability"])
 
 # %% [markdown]
-# ## How good are the answers?
+# ## Quality of the answers
 #
 # Queries are drawn so that each has *hard* answers, which no path of known edges leads to: an edge
 # of the test split is missing. What counts is where these are ranked among all entities that are no
