@@ -1,1 +1,1 @@
-"""One run: a trajectory of a model, and the averagers that watch it."""
+"""One run: a resumable computation, the session around it, and methods that watch a trajectory."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,20 +10,18 @@ from tqdm import tqdm
 
 from aswa import distributed
 from aswa.config import RunConfig
-from aswa.sweeping.progress import VARIABLE
-from aswa.training.trajectory import Trajectory
+from aswa.training.work import Work
 
 
 @contextmanager
-def epoch_bar(config: RunConfig) -> Iterator[Callable[[Trajectory], None]]:
-    """A function to call after each epoch. Quiet in a multirun, whose runs would mix their bars."""
-    first = distributed.rank() == 0
-    quiet = VARIABLE in os.environ or not first or not sys.stderr.isatty()
+def epoch_bar(config: RunConfig, quiet: bool = False) -> Iterator[Callable[[Work], None]]:
+    """A function to call after each epoch; `quiet` in a sweep, whose runs would mix their bars."""
+    quiet = quiet or distributed.rank() != 0 or not sys.stderr.isatty()
     with tqdm(
         total=config.epochs, desc=config.title, unit="epoch", leave=False, disable=quiet
     ) as bar:
 
-        def on_epoch(trajectory: Trajectory) -> None:
-            bar.update(trajectory.epoch - bar.n)
+        def on_epoch(work: Work) -> None:
+            bar.update(work.epoch - bar.n)
 
         yield on_epoch

@@ -1,52 +1,155 @@
-"""Checkpoints that a kill at any moment cannot spoil.
+"""Checkpoints that a kill at any moment cannot spoil, and that are never deleted unread.
 
 A checkpoint is a file of plain tensors; `status.json` names the one that counts, with its sha256.
 The file is written first and the status after it, both atomically, so the status always points to
-a whole file. A file that does not match its checksum is reported and not used.
+a whole file. A new checkpoint replaces the one before. A checkpoint that could not be resumed is
+kept, whatever the reason, until its owner decides.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from pathlib import Path
+import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from aswa import distributed
 from aswa.files import write_bytes
-from aswa.results.store import CorruptRecord
+from aswa.results.folder import RunFolder
+from aswa.results.provenance import versions
+from aswa.training.work import Work
+
+MAX_CHECKPOINT_TIME_SHARE = 1 / 20
+CHANGE_NUMBERS = ("aswa", "torch", "numpy")  # packages
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
-    """Write `state` under a new name and return what the status has to say of it."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    content = buffer.getvalue()
-    sha256 = hashlib.sha256(content).hexdigest()
-    path = folder / f"checkpoint-{state['epoch']:06d}-{sha256[:12]}.pt"  # no content has another's
-    write_bytes(path, content)
-    return {"file": path.name, "epoch": state["epoch"], "sha256": sha256}
+class CannotResume(RuntimeError):
+    """A checkpoint is there and cannot be used; it stays where it is."""
 
 
-def load_checkpoint(folder: Path, entry: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """The state that `save_checkpoint` wrote.
+class Checkpoints:
+    """The checkpoint of a run, written by the clock.
 
-    Raises:
-        CorruptRecord: the file is missing, truncated or changed.
+    Under torchrun all processes call the methods together, and the first writes.
+
+    Args:
+        seconds: from one checkpoint to the next, longer where saving takes long; 0 is always.
+
+    Attributes:
+        entry: what the status says of the checkpoint that counts; None if there is none.
     """
-    path = folder / str(entry["file"])
-    if not path.is_file():
-        raise CorruptRecord(path, "the checkpoint is missing")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        raise CorruptRecord(path, "the checkpoint's content does not match its sha256")
-    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-    return state
 
+    def __init__(self, folder: RunFolder, seconds: float) -> None:
+        self._folder, self._seconds = folder, seconds
+        self._first = distributed.rank() == 0
+        self._saved, self._took = time.monotonic(), 0.0
+        self._marks: dict[str, Any] = {}
+        self.entry = distributed.broadcast_object(self._named() if self._first else None)
 
-def remove_checkpoints(folder: Path, keep: str | None = None) -> None:
-    """Delete all checkpoints but the one named `keep`."""
-    for path in folder.glob("checkpoint-*.pt"):
-        if path.name != keep:
+    def _named(self) -> dict[str, Any] | None:
+        """The entry of the status; where the status is lost, of the newest file."""
+        entry: dict[str, Any] | None = self._folder.status().get("checkpoint")
+        files = sorted(self._folder.path.glob("checkpoint-*.pt"), key=lambda p: p.stat().st_mtime)
+        if entry is None and files:
+            _, epoch, sha256 = files[-1].stem.split("-")
+            entry = {"file": files[-1].name, "epoch": int(epoch), "sha256": sha256}
+        return entry
+
+    @property
+    def due(self) -> bool:
+        """Whether the first process's clock asks for a checkpoint."""
+        share = self._took / MAX_CHECKPOINT_TIME_SHARE
+        interval = max(self._seconds, share) if self._seconds else 0.0
+        return self._first and time.monotonic() - self._saved >= interval
+
+    def save(self, work: Work, total: float) -> None:
+        """Replace the checkpoint, unless weights are no numbers: then the one before stays.
+
+        Args:
+            total: seconds that the run took so far, those before an interruption included.
+        """
+        if not work.weights_finite:
+            return
+        start = time.monotonic()
+        state = work.state_dict() | {"total": total, "versions": versions()}
+        if self._first:
+            before, self.entry = self.entry, self._write(state, work.epoch)
+            self._folder.write_status("running", checkpoint=self.entry, epochs=work.epochs)
+            if before is not None and before["file"] != self.entry["file"]:
+                (self._folder.path / before["file"]).unlink(missing_ok=True)
+        self._saved = time.monotonic()
+        self._took = self._saved - start
+
+    def _write(self, state: dict[str, Any], epoch: int) -> dict[str, Any]:
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getvalue()
+        sha256 = hashlib.sha256(content).hexdigest()
+        name = f"checkpoint-{epoch:06d}-{sha256[:12]}.pt"  # no content has another's
+        write_bytes(self._folder.path / name, content)
+        return {"file": name, "epoch": epoch, "sha256": sha256, **self._marks}
+
+    def resume(
+        self, work: Work, device: torch.device, how: str, report: Callable[[str], None]
+    ) -> float:
+        """Let `work` go on from the checkpoint.
+
+        Args:
+            how: `auto`; `force`, also with other versions of packages; `restart`, from the
+                beginning, once: a checkpoint that a restarted run wrote is resumed.
+
+        Returns:
+            seconds spent before; 0 for a run from the beginning.
+
+        Raises:
+            CannotResume: says why and what to do. `work` is spoilt then.
+        """
+        if self.entry is None:
+            return 0.0
+        path = self._folder.path / str(self.entry["file"])
+        restarted = bool(self.entry.get("restarted"))
+        self._marks = {"restarted": True} if how == "restart" else {}
+        if not path.is_file():
+            report(f"{path}: the checkpoint is gone; the run starts from the beginning")
+            self.entry = None
+            return 0.0
+        if how == "restart" and not restarted:
+            if self._first:
+                path.rename(f"{path}.kept")
+            report(f"the run starts from the beginning; its checkpoint is kept as {path}.kept")
+            self.entry = None
+            return 0.0
+        anew = f"remove {path.name}" if restarted and how == "restart" else "give resume=restart"
+        try:
+            total = self._load(work, device, other_versions=how == "force")
+        except Exception as error:  # out of memory too; no reason is good enough to lose work
+            raise CannotResume(
+                f"{path}: cannot go on from this checkpoint, which is kept: "
+                f"{type(error).__name__}: {error}. Mend the cause and give the same command, or "
+                f"{anew} to begin anew"
+            ) from error
+        within = ", in the middle of the next" if work.batches else ""
+        report(f"going on after epoch {work.epoch} of {work.epochs}{within}")
+        return total
+
+    def _load(self, work: Work, device: torch.device, other_versions: bool) -> float:
+        assert self.entry is not None
+        content = (self._folder.path / str(self.entry["file"])).read_bytes()
+        if not hashlib.sha256(content).hexdigest().startswith(self.entry["sha256"]):
+            raise ValueError("the content does not match its sha256")
+        state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        then, now = state["versions"], versions()
+        if other := [name for name in CHANGE_NUMBERS if then.get(name) != now.get(name)]:
+            found = ", ".join(f"{name} {then.get(name)}, now {now.get(name)}" for name in other)
+            if not other_versions:
+                raise ValueError(f"written with {found}; resume=force goes on all the same")
+        work.load_state_dict(state)
+        return float(state["total"])
+
+    def remove(self) -> None:
+        """Delete the checkpoints of a finished run, but not those kept by a restart."""
+        for path in self._folder.path.glob("checkpoint-*.pt"):
             path.unlink(missing_ok=True)

@@ -9,11 +9,10 @@ from aswa.config import BaseOptimizerConfig
 
 
 def build_optimizer(
-    config: BaseOptimizerConfig, model: nn.Module, lr: float
+    config: BaseOptimizerConfig, model: nn.Module, lr: float, sparse_gradient: bool = False
 ) -> torch.optim.Optimizer:
     """Adam, SGD or Adagrad over the model's trainable parameters, fused where torch has it."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    sparse = bool(getattr(model, "sparse_gradient", False))
     if config.name == "adam":
         return torch.optim.Adam(parameters, lr, weight_decay=config.weight_decay, fused=True)
     if config.name == "adagrad":
@@ -23,5 +22,5 @@ def build_optimizer(
         lr,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
-        fused=None if sparse else True,
+        fused=None if sparse_gradient else True,
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,59 +16,73 @@ from aswa.config import RunConfig
 from aswa.results.provenance import git_state, versions
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
-from aswa.training.trajectory import Trajectory
-
-COLLAPSED = 1.1  # a run whose best validation score is below this multiple of guessing
 
 
-def run_record(config: RunConfig, task: Task, trajectory: Trajectory) -> dict[str, Any]:
-    """Evaluate what every method kept, on the test split for the only time, and write it down."""
-    rows: list[dict[str, Any]] = []
-    with trajectory.watch.measure("evaluate"):
-        for name in trajectory.averagers:
-            rows += method_rows(task, name, trajectory.weights(name), trajectory.last_change[name])
-    selection = ("valid", task.selection_metric)
-    valid = [row["value"] for row in rows if (row["split"], row["metric"]) == selection]
-    seen = [v for scores in trajectory.history["valid"].values() for v in scores if v is not None]
-    collapsed = max(valid + seen) < COLLAPSED * task.chance
+def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run, of which `found` is what its `Work` found: rows, decisions, seconds."""
+    notes: dict[str, Any] = {"collapsed": True} if found["collapsed"] else {}
+    if config.reduced:
+        notes["reduced"] = config.reduced
+    measured = ("decisions", "members", "seconds", "method_seconds")
     return {
         "schema": SCHEMA,
         "run_id": config.run_id,
-        "status": "collapsed" if collapsed else "done",
+        "status": "collapsed" if found["collapsed"] else "done",
         "dataset": config.dataset.name,
         "model": config.model.name,
         "seed": config.seed,
         "config": config.resolved,
+        **described(config, dict.fromkeys(row["metric"] for row in found["rows"])),
         "versions": versions(),
         "git": git_state(),
-        "device": _device_name(task.device),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "hardware": hardware(device),
         "processes": distributed.world_size(),
-        "rows": marked(rows, config, collapsed),
-        "decisions": trajectory.decisions,
-        "members": {name: a.n_averaged for name, a in trajectory.averagers.items()},
-        "seconds": dict(trajectory.watch.seconds),
-        "method_seconds": dict(trajectory.method_watch.seconds),
+        "rows": [{**row, **notes} for row in found["rows"]],
+        "notes": notes,
+        **{key: found[key] for key in measured},
     }
 
 
-def method_rows(task: Task, name: str, weights: nn.Module, epoch: int) -> list[dict[str, Any]]:
-    """Every metric of what a method kept, which was last changed in `epoch`."""
+def described(config: RunConfig, metrics: Iterable[str]) -> dict[str, Any]:
+    """What a reader needs to understand the rows without a table of names."""
+    return {
+        "setting_id": config.setting_id,
+        "setting": config.setting,
+        "setting_ids": config.setting_ids,
+        "metrics": config.metrics(metrics),
+        "methods": {name: {"label": config.method_labels[name]} for name in config.methods},
+    }
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """Processor, its cores that this process may use, and GPU."""
+    cuda = device.type == "cuda"
+    return {
+        "cpu": _processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "gpu": torch.cuda.get_device_name(device) if cuda else None,
+    }
+
+
+def _processor() -> str:
+    """The processor's name: Linux says it in a file, other systems to `platform`."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def method_rows(
+    task: Task, name: str, members: Sequence[nn.Module], epoch: int
+) -> list[dict[str, Any]]:
+    """Every metric of what a method offers; `epoch` is that of its weights."""
     return [
         {"optimizer": name, "split": split, "metric": metric, "value": value, "epoch": epoch}
         for split in ("train", "valid", "test")
-        for metric, value in task.metrics(weights, split).items()
+        for metric, value in task.metrics(members, split).items()
     ]
-
-
-def marked(rows: list[dict[str, Any]], config: RunConfig, collapsed: bool) -> list[dict[str, Any]]:
-    """Rows that say what is not as in the published experiment."""
-    notes: dict[str, Any] = {"collapsed": True} if collapsed else {}
-    if config.rebuilt_split:
-        notes["dataset_split"] = "rebuilt"
-    if config.reduced:
-        notes["reduced"] = config.reduced
-    return [{**row, **notes} for row in rows]
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -12,59 +12,58 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from aswa.config import RunConfig
 from aswa.config.identity import training_id
-from aswa.results.provenance import git_state, versions
-from aswa.results.store import CorruptRecord, read_record, read_result
+from aswa.results.provenance import versions
+from aswa.results.store import SCHEMA, CorruptRecord, read_record, read_result
 from aswa.tasks.task import Task
-from aswa.training.record import marked, method_rows
+from aswa.training.record import method_rows, run_record
 
 
-class Again(NamedTuple):
-    """What a run has from another one's weights: record, history, and where the weights are."""
+class Reused(NamedTuple):
+    """What a run has from another run's weights: record, history, and the weights by method."""
 
     record: dict[str, Any]
     history: dict[str, Any]
-    weights: Path
+    weights: dict[str, list[nn.Module]]
 
 
-def evaluate_again(config: RunConfig, task: Task) -> Again | None:
-    """A run from the weights that another one kept; None if there are none.
+def evaluate_again(config: RunConfig, task: Task) -> Reused | None:
+    """A run from the weights that another run kept; None if there are none.
 
-    They are those that training would have given: the other run was trained by the same packages,
-    and what it kept is as it was evaluated. What the record says of training is the other run's,
-    whose `run_id` and commit it names in `weights_of`.
+    The weights are those that training would have given: the other run was trained by the same
+    packages, and what it kept is as it was evaluated. What the record says of training is the
+    other run's, whose `run_id` and commit it names in `weights_of`.
     """
     if "task" not in config.resolved:
         return None
-    for path, record in _trained_alike(config):
+    for path, other in _trained_alike(config):
         start = time.perf_counter()
         try:
             history = read_record(path.with_name("history.json"))
+            weights = {name: [_load(path.parent, name, task)] for name in config.methods}
+            epochs = {row["optimizer"]: row["epoch"] for row in other["rows"]}
             rows = [
                 row
-                for name in config.methods
-                for row in method_rows(task, name, *_kept(path.parent, name, record, task))
+                for name, members in weights.items()
+                for row in method_rows(task, name, members, epochs[name])
             ]
         except (CorruptRecord, OSError, KeyError, RuntimeError, ValueError):
             continue  # not whole: as if it had kept nothing
         spent = time.perf_counter() - start
-        seconds = record["seconds"]
-        added = {key: seconds.get(key, 0.0) + spent for key in ("evaluate", "total")}
-        mine = {
-            "run_id": config.run_id,
-            "config": config.resolved,
-            "rows": marked(rows, config, record["status"] == "collapsed"),
-            "seconds": {**seconds, **added},
-            "git": git_state(),
-            "weights_of": {"run_id": record["run_id"], "git": record.get("git")},
+        seconds = {**other["seconds"]}
+        for key in ("evaluate", "total"):
+            seconds[key] = seconds.get(key, 0.0) + spent
+        collapsed = other["status"] == "collapsed"
+        found = {**other, "rows": rows, "seconds": seconds, "collapsed": collapsed}
+        record = {
+            **run_record(config, task.device, found),
+            **{key: other[key] for key in ("device", "hardware", "processes")},
+            "weights_of": {"run_id": other["run_id"], "git": other.get("git")},
         }
-        return Again(
-            {**_unsealed(record), **mine},
-            {**_unsealed(history), "run_id": config.run_id},
-            path.parent / "weights",
-        )
+        return Reused(record, {**history, "run_id": config.run_id}, weights)
     return None
 
 
@@ -79,20 +78,13 @@ def _trained_alike(config: RunConfig) -> Iterator[tuple[Path, dict[str, Any]]]:
             alike = training_id(record["config"]) == wanted and record["versions"] == versions()
         except (CorruptRecord, KeyError, TypeError):
             continue
-        if alike:
+        if alike and record["schema"] == SCHEMA:
             yield path, record
 
 
-def _kept(
-    folder: Path, name: str, record: dict[str, Any], task: Task
-) -> tuple[torch.nn.Module, int]:
-    """What a method kept, and the epoch it is of."""
+def _load(folder: Path, name: str, task: Task) -> nn.Module:
+    """What a method kept."""
     model = task.build_model(torch.Generator())
     state = torch.load(folder / "weights" / f"{name}.pt", map_location=task.device)
     model.load_state_dict(state)
-    epoch = next(row["epoch"] for row in record["rows"] if row["optimizer"] == name)
-    return model.eval(), int(epoch)
-
-
-def _unsealed(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key != "sha256"}
+    return model.eval()

@@ -8,30 +8,29 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from aswa import distributed
 from aswa.config import ConfigError, RunConfig
 from aswa.files import write_bytes
-from aswa.registry import TASKS, load
+from aswa.registry import load
 from aswa.results.folder import RunFolder
-from aswa.results.provenance import versions
-from aswa.results.store import SCHEMA, CorruptRecord
+from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
-from aswa.training.checkpoint import load_checkpoint, remove_checkpoints
-from aswa.training.preemption import Preempted, Stopping
+from aswa.training.checkpoint import Checkpoints
+from aswa.training.preemption import Preempted, Preemption
 from aswa.training.record import run_record
-from aswa.training.reuse import Again, evaluate_again
-from aswa.training.saving import Pauses, Saver
-from aswa.training.trackers import Tracker, build_tracker
+from aswa.training.reuse import evaluate_again
+from aswa.training.trackers import build_tracker, latest, summary
 from aswa.training.trajectory import Trajectory
+from aswa.training.work import Work
 
 Report = Callable[[str], None]
-OnEpoch = Callable[[Trajectory], None]
+OnEpoch = Callable[[Any], None]
 
 
 def execute(
@@ -48,7 +47,7 @@ def execute(
     Args:
         config: of the run.
         report: gets lines for a person.
-        on_epoch: called after every epoch.
+        on_epoch: called with the `Work` after every epoch.
         wait: for another process that is computing the run.
 
     Returns:
@@ -56,6 +55,7 @@ def execute(
 
     Raises:
         Busy: another process is computing it, and `wait` is false.
+        CannotResume: its checkpoint cannot be used; the checkpoint is kept.
         Exception: whatever ended the run; its traceback is in `status.json`.
         SystemExit: a signal of `aswa.training.preemption` asked for it; the run is saved.
     """
@@ -72,137 +72,140 @@ def find_or_compute(
     folder = RunFolder(config.folder, report)
     # Under torchrun the first process works for all in the folder and at the tracker.
     first = distributed.rank() == 0
-    stopping = Stopping()
-    with folder.lock(wait) if first else contextlib.nullcontext(), stopping:
-        record = distributed.share(folder.result() if first else None)
+    preemption = Preemption(device)
+    with folder.lock(wait) if first else contextlib.nullcontext(), preemption:
+        record = distributed.broadcast_object(folder.result() if first else None)
         if record is not None:
             return record, False
-        # How a run ends is written with the last checkpoint still named, so that it can go on.
-        tracker = build_tracker(config.tracker.name if first else "none")
-        try:
-            record = _compute(config, device, folder, tracker, report, on_epoch, stopping)
-        except (KeyboardInterrupt, Preempted) as end:
-            if first:
-                folder.write_status(
-                    "interrupted", checkpoint=folder.status().get("checkpoint"), by=repr(end)
-                )
-            tracker.interrupt()
-            if isinstance(end, KeyboardInterrupt):
-                raise
-            stopping.received = end.number  # of another process, maybe
-        except Exception:
-            if first:
-                checkpoint, died = folder.status().get("checkpoint"), traceback.format_exc()
-                with contextlib.suppress(OSError):  # a full disk, which is then what it died of
-                    folder.write_status("failed", checkpoint=checkpoint, traceback=died)
-            tracker.finish({}, failed=True)
-            raise
-    if stopping.received is not None:
-        name = signal.Signals(stopping.received).name
+        record = _Session(config, device, folder, preemption, report).run(on_epoch)
+    if preemption.received is not None:
+        name = signal.Signals(preemption.received).name
         state = "the run is done" if record else "saved; the same command goes on from here"
         report(f"{name}: {state}")
-        stopping.pass_on(stopping.received)
+        preemption.pass_on(preemption.received)
+    assert record is not None
     return record, True
 
 
-def _compute(
-    config: RunConfig,
-    device: torch.device,
-    folder: RunFolder,
-    tracker: Tracker,
-    report: Report,
-    on_epoch: OnEpoch,
-    stopping: Stopping,
-) -> dict[str, Any]:
-    start = time.perf_counter()
-    _check(config, device)
-    first = distributed.rank() == 0
-    checkpoint = distributed.share(folder.status().get("checkpoint") if first else None)
-    if first:
-        folder.write_status("running", checkpoint=checkpoint, epochs=config.epochs)
-    task: Task = load(TASKS[config.task.name].path)(config, device)
-    alone = distributed.world_size() == 1
-    if checkpoint is None and alone:
-        stopping.at_once = lambda: True  # nothing is lost but the evaluation
-        again = evaluate_again(config, task)
-        stopping.at_once = lambda: False
-        if again is not None:
-            return _write_again(config, folder, again, tracker)
-    trajectory, earlier = _resume(config, task, folder, checkpoint, report)
+class _Session:
+    """The computation of a run in its locked folder."""
 
-    def total() -> float:
-        return earlier + time.perf_counter() - start
+    def __init__(
+        self,
+        config: RunConfig,
+        device: torch.device,
+        folder: RunFolder,
+        preemption: Preemption,
+        report: Report,
+    ) -> None:
+        self.config, self.device, self.folder = config, device, folder
+        self.preemption, self.report = preemption, report
+        self.first = distributed.rank() == 0
+        self.tracker = build_tracker(config.tracker.name if self.first else "none")
+        self.checkpoints = Checkpoints(folder, config.checkpoint_seconds)
+        self._start, self._earlier = time.perf_counter(), 0.0
 
-    saver = Saver(config, trajectory, folder, total)
-    pauses = Pauses(stopping, saver, device)
-    trajectory.pause = pauses.within_epoch
-    stopping.at_once = lambda: alone and trajectory.scoring
-    tracker.start(config)
-    try:
-        while not trajectory.finished:
-            trajectory.run_epoch()
-            tracker.log(trajectory.epoch, _latest(trajectory.history))
-            on_epoch(trajectory)
-            pauses.after_epoch()
-        stopping.at_once = lambda: alone  # from here on the trajectory stays as it is
-        record = run_record(config, task, trajectory)
-        stopping.at_once = lambda: False
-    except Preempted:
-        stopping.at_once = lambda: False
-        saver.save()
-        raise
-    record["seconds"]["total"] = total()
-    if first:
-        _write(config, folder, record, task, trajectory)
-    tracker.finish(_summary(record))
-    return record
+    def run(self, on_epoch: OnEpoch) -> dict[str, Any] | None:
+        """The record; None if a signal ended the run, which is saved."""
+        try:
+            return self._compute(on_epoch)
+        except (KeyboardInterrupt, Preempted) as end:
+            self._note("interrupted", by=repr(end))
+            self.tracker.interrupt()
+            if isinstance(end, KeyboardInterrupt):
+                raise
+            self.preemption.received = end.number  # of another process, maybe
+            return None
+        except Exception:
+            self._note("failed", traceback=traceback.format_exc())
+            self.tracker.finish({}, failed=True)
+            raise
 
+    def _note(self, state: str, **details: Any) -> None:
+        """Say how the run stands, with its checkpoint still named, so that the run can go on."""
+        if self.first:
+            with contextlib.suppress(OSError):  # a full disk, which is then what it died of
+                self.folder.write_status(state, checkpoint=self.checkpoints.entry, **details)
 
-def _write_again(
-    config: RunConfig,
-    folder: RunFolder,
-    again: Again,
-    tracker: Tracker,
-) -> dict[str, Any]:
-    """A run whose weights are another one's."""
-    tracker.start(config)
-    if config.save_weights:
-        for name in config.methods:
-            content = (again.weights / f"{name}.pt").read_bytes()
-            write_bytes(folder.path / "weights" / f"{name}.pt", content)
-    record, seconds = again.record, again.record["seconds"]["total"]
-    folder.write_result(record, again.history)
-    folder.write_status(record["status"], epochs=config.epochs, seconds=seconds)
-    tracker.finish(_summary(record))
-    return record
+    def _compute(self, on_epoch: OnEpoch) -> dict[str, Any]:
+        config = self.config
+        _check(config, self.device)
+        self._note("running", epochs=config.epochs)
+        task: Task = load(config.kind.tasks[config.task.name].path)(config, self.device)
+        if self.checkpoints.entry is None and distributed.world_size() == 1:
+            with self.preemption.at_any_moment():  # nothing is lost but the evaluation
+                reused = evaluate_again(config, task)
+            if reused is not None:
+                self.tracker.start(config)
+                self._write(*reused)
+                return reused.record
+        work: Work = Trajectory(config, task)
+        self._earlier = self.checkpoints.resume(work, self.device, config.resume, self.report)
+        self.tracker.start(config)
+        record = self._finish(work, on_epoch)
+        record["seconds"]["total"] = self._total()
+        if self.first:
+            history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
+            self._write(record, history, work.weights())
+        return record
+
+    def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
+        """Bring `work` to its end, or save it where a signal ends it."""
+
+        def save() -> None:
+            self.checkpoints.save(work, self._total())
+
+        preemption = self.preemption
+        preemption.due, preemption.save = lambda: self.checkpoints.due, save
+        preemption.interruptible = lambda: work.interruptible
+        work.pause = preemption.pause
+        try:
+            while not work.finished:
+                work.advance()
+                self.tracker.log(work.epoch, latest(work.history))
+                on_epoch(work)
+                preemption.meet()
+            with preemption.at_any_moment():  # from here on the weights stay as they are
+                found = work.record()
+        except Preempted:
+            save()
+            raise
+        return run_record(self.config, self.device, found)
+
+    def _total(self) -> float:
+        """Seconds that the run took so far, those before an interruption included."""
+        return self._earlier + time.perf_counter() - self._start
+
+    def _write(
+        self,
+        record: dict[str, Any],
+        history: dict[str, Any],
+        weights: Mapping[str, Sequence[nn.Module]],
+    ) -> None:
+        """Everything of a finished run, `result.json` last but for the status."""
+        if self.config.save_weights:
+            for name, members in weights.items():
+                for number, module in enumerate(members):
+                    buffer = io.BytesIO()
+                    torch.save(module.state_dict(), buffer)  # batch-norm as it was evaluated
+                    file = f"{name}.pt" if len(members) == 1 else f"{name}-{number}.pt"
+                    write_bytes(self.folder.path / "weights" / file, buffer.getvalue())
+        self.folder.write_result(record, history)
+        ended = {"epoch": len(history["epoch"]), "epochs": self.config.epochs}
+        self.folder.write_status(record["status"], **ended, seconds=record["seconds"]["total"])
+        self.checkpoints.remove()
+        self.tracker.finish(summary(record))
 
 
 def _check(config: RunConfig, device: torch.device) -> None:
     """What cannot be computed on this device or by these processes."""
     if config.precision in ("tf32", "fp16") and device.type != "cuda":
         raise ConfigError(f"precision={config.precision}: for GPUs only; take fp32 or bf16 here")
-    if distributed.world_size() > 1 and config.dataset.kind != "images":
+    if distributed.world_size() > 1 and not config.kind.torchrun:
         raise ConfigError(
-            f"dataset={config.dataset.name}: torchrun is for images; several link predictors run "
-            "side by side, with -m and hydra/launcher=joblib"
+            f"dataset={config.dataset.name}: one run of this kind does not share its work among "
+            "processes of torchrun; several run side by side, with -m and hydra/launcher=joblib"
         )
-
-
-def _write(
-    config: RunConfig, folder: RunFolder, record: dict[str, Any], task: Task, trajectory: Trajectory
-) -> None:
-    """Everything of a finished run, `result.json` last but for the status."""
-    if config.save_weights:
-        _save_weights(folder.path, trajectory)
-    history = {"schema": SCHEMA, "run_id": config.run_id, "selection_metric": task.selection_metric}
-    folder.write_result(record, {**history, **trajectory.history})
-    folder.write_status(
-        record["status"],
-        epoch=trajectory.epoch,
-        epochs=config.epochs,
-        seconds=record["seconds"]["total"],
-    )
-    remove_checkpoints(folder.path)
 
 
 def pick_device(name: str) -> torch.device:
@@ -231,56 +234,3 @@ def pick_device(name: str) -> torch.device:
             "take device=cpu or device=auto"
         )
     return device
-
-
-def _resume(
-    config: RunConfig,
-    task: Task,
-    folder: RunFolder,
-    checkpoint: dict[str, Any] | None,
-    report: Report,
-) -> tuple[Trajectory, float]:
-    """The trajectory at its checkpoint, if there is a good one, and the seconds spent before."""
-    trajectory = Trajectory(config, task)
-    if checkpoint is None:
-        return trajectory, 0.0
-    try:
-        state = load_checkpoint(folder.path, checkpoint, task.device)
-        if state["versions"] != versions():
-            raise CorruptRecord(folder.path, "the checkpoint is of other package versions")
-        trajectory.load_state_dict(state)
-    except CorruptRecord as error:
-        report(f"{error}; the run starts from the beginning")
-        return Trajectory(config, task), 0.0
-    except Exception as error:  # written by another state of the code, whatever that broke
-        reason = f"{type(error).__name__}: {error}"
-        report(f"{folder.path}: the checkpoint does not fit ({reason}); starting anew")
-        return Trajectory(config, task), 0.0
-    within = ", in the middle of the next" if trajectory.begun.batches else ""
-    report(f"going on after epoch {trajectory.epoch} of {trajectory.config.epochs}{within}")
-    return trajectory, float(state["total"])
-
-
-def _save_weights(folder: Path, trajectory: Trajectory) -> None:
-    for name, averager in trajectory.averagers.items():
-        buffer = io.BytesIO()
-        torch.save(averager.module.state_dict(), buffer)  # batch-norm as it was evaluated
-        write_bytes(folder / "weights" / f"{name}.pt", buffer.getvalue())
-
-
-def _latest(history: dict[str, Any]) -> dict[str, float]:
-    """The last entry of a history, as flat names for a tracker."""
-    values = {"train/loss": history["train_loss"][-1]}
-    for name, scores in history["valid"].items():
-        if scores[-1] is not None:
-            values[f"valid/{name}"] = scores[-1]
-    if history["decision"][-1] is not None:
-        values["decision"] = ("reject", "soft", "hard").index(history["decision"][-1])
-    return values
-
-
-def _summary(record: dict[str, Any]) -> dict[str, Any]:
-    """The final values of a record, as flat names for a tracker."""
-    summary = {f"{r['split']}/{r['metric']}/{r['optimizer']}": r["value"] for r in record["rows"]}
-    summary |= {f"decisions/{key}": n for key, n in record["decisions"].items()}
-    return {**summary, "status": record["status"], "seconds": record["seconds"]["total"]}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
-class Stopwatch:
+class Timers:
     """Exclusive times of named parts; a part inside another is not counted twice.
 
     Attributes:
@@ -35,3 +36,14 @@ class Stopwatch:
         if self._stack:
             self.seconds[self._stack[-1]] += now - self._since
         self._since = now
+
+
+class Timed:
+    """An iterable that counts every pass through it as `part`."""
+
+    def __init__(self, items: Iterable[Any], timers: Timers, part: str) -> None:
+        self._items, self._timers, self._part = items, timers, part
+
+    def __iter__(self) -> Iterator[Any]:
+        with self._timers.measure(self._part):
+            yield from self._items

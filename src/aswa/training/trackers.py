@@ -106,3 +106,23 @@ def _account() -> bool:
 def build_tracker(name: str) -> Tracker:
     """The tracker of a configuration, `none` or `wandb`."""
     return WandbTracker() if name == "wandb" else Tracker()
+
+
+def latest(history: dict[str, Any]) -> dict[str, float]:
+    """The last entry of a history, as flat names."""
+    values = {"train/loss": history["train_loss"][-1]}
+    for name, scores in history["valid"].items():
+        if scores[-1] is not None:
+            values[f"valid/{name}"] = scores[-1]
+    for name, decisions in history["decisions"].items():
+        if decisions[-1] is not None:
+            values[f"decision/{name}"] = ("reject", "soft", "hard").index(decisions[-1])
+    return values
+
+
+def summary(record: dict[str, Any]) -> dict[str, Any]:
+    """The final values of a record, as flat names."""
+    values = {f"{r['split']}/{r['metric']}/{r['optimizer']}": r["value"] for r in record["rows"]}
+    for name, counts in record["decisions"].items():
+        values |= {f"decisions/{name}/{decision}": n for decision, n in counts.items()}
+    return {**values, "status": record["status"], "seconds": record["seconds"]["total"]}

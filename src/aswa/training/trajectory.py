@@ -1,37 +1,28 @@
-"""One trajectory of a running model, and any number of averagers riding on it."""
+"""One trajectory: learners, a mixing between them, and methods that ride on the running model."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from aswa import distributed
-from aswa.averaging import ASWA, Averager, Decision, has_batch_norm, recompute_batch_norm
-from aswa.config import ConfigError, RunConfig
-from aswa.registry import AVERAGERS, load
+from aswa.averaging import has_batch_norm, recompute_batch_norm
+from aswa.averaging.mixing import Independent, Mixing
+from aswa.averaging.weights import AveragedWeights
+from aswa.config import RunConfig
 from aswa.tasks.task import Task
-from aswa.training.optimizers import build_optimizer
-from aswa.training.schedules import learning_rate, swa_start
-from aswa.training.timers import Stopwatch
-from aswa.training.unfinished_epoch import (
-    UnfinishedEpoch,
-    global_generators,
-    seed_global_generators,
-    set_global_generators,
-)
+from aswa.training.learner import Learner, global_generators, set_global_generators, tf32
+from aswa.training.record import method_rows
+from aswa.training.riders import build_riders
+from aswa.training.timers import Timed, Timers
 
-CURVE_POINTS = (
-    16  # validation scores on the learning curves of methods that do not score themselves
-)
-
-
+CURVE_POINTS = 16  # validation scores on the learning curves of methods that measure none
+COLLAPSED = 1.1  # a run whose best validation score is below this multiple of guessing
 RUNNING_SCORE = "running_score"
 
 
@@ -39,267 +30,244 @@ class Diverged(RuntimeError):
     """The training loss is no longer a number."""
 
 
-class Trajectory:
-    """Model, update rule, averagers and their history, from one epoch to the next.
+@dataclass
+class Progress:
+    """How far an epoch is after its batches.
 
-    Everything random in an epoch follows from (seed, epoch) and from the state of the global
-    generators, which is saved, so a run that is continued from a checkpoint after any batch or
-    averager takes exactly the way of one that was not stopped.
+    Attributes:
+        loss: mean training loss, once the epoch is trained.
+        updated: riders that have seen the epoch.
+        score: validation score of the running model, once measured.
+    """
+
+    loss: float | None = None
+    updated: int = 0
+    score: float | None = None
+
+
+class Trajectory:
+    """The `Work` of training: one epoch a unit.
+
+    The running model, which the methods watch, is the learner's; of several learners it is their
+    mean. With one learner this is plain training. A run that is resumed after any batch or rider
+    takes exactly the way of one that was not stopped.
 
     Args:
-        pause: called within an epoch where the state is whole, after every batch and every
-            averager. It may save a checkpoint, or raise to end the run.
+        pause: called within an epoch after every batch and every rider.
+        n_learners: models that learn side by side, batch by batch.
+        mixing: what happens between them after every step and every epoch.
     """
 
     def __init__(
-        self, config: RunConfig, task: Task, pause: Callable[[], None] = lambda: None
+        self,
+        config: RunConfig,
+        task: Task,
+        pause: Callable[[], None] = lambda: None,
+        *,
+        n_learners: int = 1,
+        mixing: Mixing | None = None,
     ) -> None:
         self.config, self.task, self.pause = config, task, pause
-        self.model = task.build_model(self._generator("initial weights"))
-        self.optimizer = build_optimizer(config.base_optimizer, self.model, config.lr)
-        # fp16 gradients are scaled, so that small ones do not vanish; otherwise this does nothing.
-        fp16 = config.precision == "fp16"
-        self.scaler = torch.amp.GradScaler(task.device.type, enabled=fp16)
-        self.watch = Stopwatch("train", "evaluate", "average", "batch_norm")
-        self.averagers = {name: self._averager(name) for name in config.methods}
+        self.learners = [Learner(config, task, number) for number in range(n_learners)]
+        self.mixing: Mixing = mixing or Independent()
+        self._models = [learner.model for learner in self.learners]
+        self._optimizers = [learner.optimizer for learner in self.learners]
+        self._active = self.learners[0]  # the learner whose random numbers torch draws now
+        self._mean = AveragedWeights(self._models[0]) if n_learners > 1 else None
+        self.model = self._models[0] if self._mean is None else self._mean.module
+        self._refresh_mean()
+        self.timers = Timers("train", "evaluate", "average", "batch_norm")
+        batches = task.batch_norm_batches
+        self._batches = None if batches is None else Timed(batches, self.timers, "batch_norm")
+        self.riders = build_riders(config, self.model, self._batches)
         # By method, what it costs besides training; the running model's score is asked for by
         # several and measured once, so it has an entry of its own.
-        self.method_watch = Stopwatch(RUNNING_SCORE, *self.averagers)
-        self.epoch = 0
-        self.history: dict[str, Any] = {
-            "epoch": [],
-            "train_loss": [],
-            "valid": {name: [] for name in self.averagers},
-            "decision": [],
-            "scores": [],  # (v, v̂) of ASWA
-        }
-        self.decisions = {decision.value: 0 for decision in Decision}
-        self.last_change = dict.fromkeys(self.averagers, 0)
-        self.begun = self._new_epoch()
-        self.scoring = False  # a run may be ended by an exception now, as nothing changes
+        self.method_timers = Timers(RUNNING_SCORE, *self.riders)
+        self.epoch, self.epochs = 0, config.epochs
+        self.losses: list[float] = []
+        self.progress = Progress()
+        self.interruptible = False
+
+    @property
+    def batches(self) -> int:
+        """Trained so far of the unfinished epoch."""
+        return self.learners[0].batches
 
     @property
     def finished(self) -> bool:
-        """All epochs done, or no averager wants more."""
-        stopped = [getattr(averager, "should_stop", False) for averager in self.averagers.values()]
-        return self.epoch >= self.config.epochs or all(stopped)
+        """All epochs are done, or no method wants more."""
+        stopped = [rider.averager.should_stop for rider in self.riders.values()]
+        return self.epoch >= self.epochs or all(stopped)
 
     @property
-    def sound(self) -> bool:
-        """The running weights are numbers; those that are not are no state to go on from."""
-        return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+    def weights_finite(self) -> bool:
+        """The learners' weights are numbers; other weights are no state to go on from."""
+        parameters = (p for model in self._models for p in model.parameters())
+        return all(bool(torch.isfinite(p).all()) for p in parameters)
 
-    def run_epoch(self) -> None:
-        """Train one epoch, or the rest of it, then let every averager look.
+    @property
+    def history(self) -> dict[str, Any]:
+        """An entry an epoch; `decisions` and `scores` of the methods that decide."""
+        deciding = {name: rider for name, rider in self.riders.items() if rider.counts}
+        return {
+            "selection_metric": self.task.selection_metric,
+            "epoch": list(range(1, self.epoch + 1)),
+            "train_loss": self.losses,
+            "valid": {name: rider.valid for name, rider in self.riders.items()},
+            "decisions": {name: rider.decisions for name, rider in deciding.items()},
+            "scores": {name: rider.scores for name, rider in deciding.items()},
+        }
+
+    def advance(self) -> None:
+        """Train one epoch, or the rest of it, then let every method look.
 
         Raises:
             Diverged: the loss is NaN or infinite.
         """
-        rate = learning_rate(self.config.schedule, self.config.lr, self.epoch, self.config.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        if self.begun.loss is None:
-            with self.watch.measure("train"), _tf32(self.config.precision == "tf32"):
-                self.begun.loss = self._train()
-        loss = self.begun.loss
-        if not math.isfinite(loss):
+        progress = self.progress
+        if progress.loss is None:
+            with self.timers.measure("train"), tf32(self.config.precision == "tf32"):
+                progress.loss = self._train()
+        if not math.isfinite(progress.loss):
             raise Diverged(
-                f"the training loss became {loss} in epoch {self.epoch + 1}; a smaller lr than "
-                f"{self.config.lr} usually helps"
+                f"the training loss became {progress.loss} in epoch {self.epoch + 1}; "
+                f"a smaller lr than {self.config.lr} usually helps"
             )
-        for name in list(self.averagers)[self.begun.averaged :]:
-            self._update(name)
+        for name, rider in list(self.riders.items())[progress.updated :]:
+            with self.timers.measure("average"), self.method_timers.measure(name):
+                rider.update(self.model, self._evaluate, self.epoch + 1)
+            progress.updated += 1
             self.pause()
-        self._record(loss)
+        self._extend_history(progress.loss)
         self.epoch += 1
-        self.begun = self._new_epoch()
+        self.progress = Progress()
+        for learner in self.learners:
+            learner.forget()
 
     def _train(self) -> float:
         """Mean training loss of one epoch."""
-        self.model.train()
-        begun, generator = self.begun, self._generator(f"epoch {self.epoch}")
-        seed = int(torch.randint(2**62, (), generator=generator))
-        if begun.batches == 0:
-            seed_global_generators(self.task.device, seed + distributed.rank())
-        losses = self.task.losses(self.model, generator, begun.batches)
-        while True:
-            with self._autocast():
-                batch = next(losses, None)
-            if batch is None:
-                break
-            loss, n = batch
-            self.optimizer.zero_grad()
-            self.scaler.scale(loss).backward()
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            begun.total += loss.detach() * n
-            begun.n_examples += n
-            begun.batches += 1
-            with self.watch.measure("average"):
-                for name, averager in self.averagers.items():
-                    with self.method_watch.measure(name):
-                        averager.step(self.model)
+        for learner in self.learners:
+            self._activate(learner)
+            learner.begin(self.epoch)
+        rate = self._optimizers[0].param_groups[0]["lr"] / self.config.lr
+        while self._step():
+            self.mixing.step(self._models, self._optimizers, rate)
+            self._refresh_mean()
+            with self.timers.measure("average"):
+                for name, rider in self.riders.items():
+                    with self.method_timers.measure(name):
+                        rider.averager.step(self.model)
             self.pause()
-        total = float(distributed.sum_over(begun.total.clone()))
-        return total / distributed.world_size() / begun.n_examples
+        self.mixing.epoch(self._models, self._optimizers, self.epoch)
+        self._refresh_mean(statistics=True)
+        return sum(learner.loss for learner in self.learners) / len(self.learners)
 
-    def _update(self, name: str) -> None:
-        """One averager looks at the running model."""
-        averager = self.averagers[name]
-        before = _counters(averager)
-        with self.watch.measure("average"), self.method_watch.measure(name):
-            outcome = averager.update(self.model, self._evaluate)
-        if isinstance(outcome, Decision) and self.begun.decision is None:
-            self.begun.decision = outcome.value
-            self.decisions[outcome.value] += 1
-        if averager.module is self.model or _counters(averager) != before:
-            self.last_change[name] = self.epoch + 1
-        self.begun.averaged += 1
+    def _step(self) -> bool:
+        """Every learner takes a step; false when the epoch has no more batches."""
+        more = True
+        for learner in self.learners:
+            self._activate(learner)
+            more = learner.step() and more
+        return more
 
-    def _new_epoch(self) -> UnfinishedEpoch:
-        return UnfinishedEpoch(torch.zeros((), device=self.task.device))
+    def _activate(self, learner: Learner) -> None:
+        """Let torch draw the random numbers of `learner`."""
+        if learner is not self._active:
+            self._active.generators = global_generators(self.task.device)
+            set_global_generators(self.task.device, learner.generators)
+            self._active = learner
+
+    def _refresh_mean(self, statistics: bool = False) -> None:
+        """The running model of several learners, with batch-norm statistics where wanted."""
+        if self._mean is None:
+            return
+        self._mean.assign(self._models[0])
+        for n, model in enumerate(self._models[1:], start=1):
+            self._mean.lerp(model, 1 / (n + 1))
+        if statistics and self._batches is not None and has_batch_norm(self.model):
+            recompute_batch_norm(self.model, self._batches)
 
     def _evaluate(self, module: nn.Module) -> float:
         """Validation score; that of the running model is measured once an epoch."""
-        if module is self.model and self.begun.score is not None:
-            return self.begun.score
         if module is not self.model:
-            return self._score(module)
-        with self.method_watch.measure(RUNNING_SCORE):
-            self.begun.score = self._score(module)
-        return self.begun.score
+            return self._score([module])
+        if self.progress.score is None:
+            with self.method_timers.measure(RUNNING_SCORE):
+                self.progress.score = self._score([module])
+        return self.progress.score
 
-    def _score(self, module: nn.Module) -> float:
-        with self.watch.measure("evaluate"):
-            self.scoring = True
+    def _score(self, members: Sequence[nn.Module]) -> float:
+        with self.timers.measure("evaluate"):
+            self.interruptible = True
             try:
-                return self.task.score(module)
+                if len(members) == 1:
+                    return self.task.score(members[0])
+                return self.task.metrics(members, "valid")[self.task.selection_metric]
             finally:
-                self.scoring = False
+                self.interruptible = False
 
-    def _record(self, loss: float) -> None:
+    def _extend_history(self, loss: float) -> None:
         """One more entry of the history, all of it or nothing."""
-        points = {name: self._curve_point(name, a) for name, a in self.averagers.items()}
-        self.history["epoch"].append(self.epoch + 1)
-        self.history["train_loss"].append(loss)
-        self.history["decision"].append(self.begun.decision)
-        aswa = self.averagers.get("aswa")
-        self.history["scores"].append(list(aswa.last_scores) if isinstance(aswa, ASWA) else None)
-        for name, point in points.items():
-            self.history["valid"][name].append(point)
+        every, epoch = max(1, self.epochs // CURVE_POINTS), self.epoch + 1
+        measure = epoch % every == 0 or epoch >= self.epochs
 
-    def _curve_point(self, name: str, averager: Averager) -> float | None:
-        """The method's validation score: known, measured now and then, or None."""
-        if hasattr(averager, "best_score"):
-            return averager.best_score
-        if averager.module is self.model:
-            return self._evaluate(self.model) if name == "sgd" else None
-        every, epoch = max(1, self.config.epochs // CURVE_POINTS), self.epoch + 1
-        if epoch % every and epoch < self.config.epochs:
-            return None
-        return self._evaluate(self.weights(name))
+        def score(members: Sequence[nn.Module]) -> float:
+            return self._evaluate(members[0]) if len(members) == 1 else self._score(members)
 
-    def weights(self, name: str) -> nn.Module:
-        """The weights that a method offers, with batch-norm statistics that belong to them."""
-        module = self.averagers[name].module
-        averaged = module is not self.model and not hasattr(self.averagers[name], "best_score")
-        if averaged and self._batches is not None and has_batch_norm(module):
-            recompute_batch_norm(module, self._batches)
-        return module
+        points = [rider.point(self.model, score, measure) for rider in self.riders.values()]
+        self.losses.append(loss)
+        for rider, point in zip(self.riders.values(), points, strict=True):
+            rider.valid.append(point)
 
-    @property
-    def _batches(self) -> Iterable[Any] | None:
-        """The task's batches for batch-norm statistics; passes through them are timed."""
-        batches = self.task.batch_norm_batches
-        return None if batches is None else _Timed(batches, self.watch)
+    def weights(self) -> dict[str, Sequence[nn.Module]]:
+        """What each method offers: one module or several, with statistics that belong to them."""
+        return {name: rider.averager.members() for name, rider in self.riders.items()}
 
-    def _averager(self, name: str) -> Averager:
-        arguments = {k: v for k, v in self.config.methods[name].items() if v is not None}
-        cls = load(AVERAGERS[name])
-        if name == "swa":
-            arguments["start"] = swa_start(arguments.get("start"), self.config.epochs)
-        if issubclass(cls, ASWA):
-            arguments["batches"] = self._batches
-        try:
-            averager = cls(self.model, **arguments)
-        except ValueError as error:
-            raise ConfigError(f"optimizer.{name}: {error}") from None
-        assert isinstance(averager, Averager)
-        return averager
-
-    def _generator(self, purpose: str) -> torch.Generator:
-        """Random numbers that depend on the seed and the purpose, and on nothing else."""
-        text = f"{self.config.seed} {purpose}".encode()
-        seed = int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1
-        return torch.Generator().manual_seed(seed)
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
-        if half is not None:
-            return torch.autocast(self.task.device.type, half)
-        return contextlib.nullcontext()
+    def record(self) -> dict[str, Any]:
+        """What the methods offer, evaluated, on the test split for the only time."""
+        rows: list[dict[str, Any]] = []
+        with self.timers.measure("evaluate"):
+            for name, rider in self.riders.items():
+                rows += method_rows(self.task, name, rider.averager.members(), rider.changed)
+        selection = ("valid", self.task.selection_metric)
+        valid = [row["value"] for row in rows if (row["split"], row["metric"]) == selection]
+        seen = [v for rider in self.riders.values() for v in rider.valid if v is not None]
+        return {
+            "rows": rows,
+            "collapsed": max(valid + seen) < COLLAPSED * self.task.chance,
+            "decisions": {name: r.counts for name, r in self.riders.items() if r.counts},
+            "members": {name: r.averager.n_averaged for name, r in self.riders.items()},
+            "seconds": dict(self.timers.seconds),
+            "method_seconds": dict(self.method_timers.seconds),
+        }
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, as plain numbers and tensors, which `weights_only=True` loads.
+        """The whole state, as plain numbers and tensors, which `weights_only=True` loads.
 
         Under torchrun all processes call it together and get the same.
         """
-        total = distributed.sum_over(self.begun.total.clone()) / distributed.world_size()
+        self._active.generators = global_generators(self.task.device)
         return {
             "epoch": self.epoch,
-            "begun": {**dataclasses.asdict(self.begun), "total": total},
-            "generators": distributed.gather(global_generators(self.task.device)),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "averagers": {name: a.state_dict() for name, a in self.averagers.items()},
-            "history": self.history,
-            "decisions": self.decisions,
-            "last_change": self.last_change,
-            "seconds": self.watch.seconds,
-            "method_seconds": self.method_watch.seconds,
+            "losses": self.losses,
+            "progress": dataclasses.asdict(self.progress),
+            "learners": [learner.state_dict() for learner in self.learners],
+            "mixing": self.mixing.state_dict(),
+            "riders": {name: rider.state_dict() for name, rider in self.riders.items()},
+            "seconds": self.timers.seconds,
+            "method_seconds": self.method_timers.seconds,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly from where `state_dict` was taken."""
-        self.epoch = state["epoch"]
-        self.begun = UnfinishedEpoch(**state["begun"])
-        mine = min(distributed.rank(), len(state["generators"]) - 1)  # if there are more of us now
-        set_global_generators(self.task.device, state["generators"][mine])
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        for name, averager in self.averagers.items():
-            averager.load_state_dict(state["averagers"][name])
-        self.history, self.decisions = state["history"], state["decisions"]
-        self.last_change, self.watch.seconds = state["last_change"], state["seconds"]
-        self.method_watch.seconds = state["method_seconds"]
-
-
-class _Timed:
-    """Batches that may be passed through again and again, each pass on the watch."""
-
-    def __init__(self, batches: Iterable[Any], watch: Stopwatch) -> None:
-        self._batches, self._watch = batches, watch
-
-    def __iter__(self) -> Iterator[Any]:
-        with self._watch.measure("batch_norm"):
-            yield from self._batches
-
-
-def _counters(averager: Averager) -> tuple[int, Any]:
-    """What changes when the weights of an averager do."""
-    return averager.n_averaged, getattr(averager, "best_score", None)
-
-
-@contextlib.contextmanager
-def _tf32(on: bool) -> Iterator[None]:
-    """fp32 products and convolutions by TF32 units, where a GPU has them; scores stay fp32."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if on else "highest")
-    torch.backends.cudnn.allow_tf32 = on  # torch's default is true
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-        torch.backends.cudnn.allow_tf32 = False
+        self.epoch, self.losses = state["epoch"], state["losses"]
+        self.progress = Progress(**state["progress"])
+        for learner, saved in zip(self.learners, state["learners"], strict=True):
+            learner.load_state_dict(saved)
+        set_global_generators(self.task.device, self._active.generators)
+        self.mixing.load_state_dict(state["mixing"])
+        self._refresh_mean(statistics=self.progress.loss is not None)
+        for name, rider in self.riders.items():
+            rider.load_state_dict(state["riders"][name])
+        self.timers.seconds = state["seconds"]
+        self.method_timers.seconds = state["method_seconds"]

@@ -1,0 +1,156 @@
+"""One model that learns: update rule, precision, and random numbers of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aswa import distributed
+from aswa.config import RunConfig
+from aswa.tasks.task import Task
+from aswa.training.optimizers import build_optimizer
+from aswa.training.schedules import learning_rate
+
+
+class Learner:
+    """A model and its optimizer, from batch to batch.
+
+    Everything random follows from (seed, number, epoch) and from the state of torch's global
+    generators, which dropout draws from; the state is saved, so an epoch can be resumed after any
+    batch.
+
+    Args:
+        number: of the learner. Number 0 draws what it would draw alone.
+
+    Attributes:
+        batches: trained so far of the unfinished epoch.
+        generators: states of the global generators while another learner is at work.
+    """
+
+    def __init__(self, config: RunConfig, task: Task, number: int = 0) -> None:
+        self._config, self._task = config, task
+        self._member = f"member {number} " if number else ""
+        self.model = task.build_model(self._stream("initial weights"))
+        self.optimizer = build_optimizer(
+            config.base_optimizer, self.model, config.lr, task.sparse_gradient
+        )
+        # fp16 gradients are scaled, so that small ones do not vanish; otherwise this does nothing.
+        fp16 = config.precision == "fp16"
+        self.scaler = torch.amp.GradScaler(task.device.type, enabled=fp16)
+        self.generators = global_generators(task.device)
+        self.forget()
+
+    def forget(self) -> None:
+        """The next epoch has not begun."""
+        self.batches, self._n_examples = 0, 0
+        self._total = torch.zeros((), device=self._task.device)  # of losses over examples
+
+    def begin(self, epoch: int) -> None:
+        """Prepare for the batches of `epoch` (from 0) that are not yet trained."""
+        config = self._config
+        rate = learning_rate(config.schedule, config.lr, epoch, config.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        stream = self._stream(f"epoch {epoch}")
+        seed = int(torch.randint(2**62, (), generator=stream))
+        if self.batches == 0:
+            _seed_global_generators(self._task.device, seed + distributed.rank())
+        self._losses = self._task.losses(self.model, stream, self.batches)
+
+    def step(self) -> bool:
+        """Train on one batch; false when the epoch has no more."""
+        with autocast(self._task.device, self._config.precision):
+            batch = next(self._losses, None)
+        if batch is None:
+            return False
+        loss, n = batch
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self._total += loss.detach() * n
+        self._n_examples += n
+        self.batches += 1
+        return True
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss of the epoch so far, over all processes."""
+        return float(self._total_per_process()) / self._n_examples
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state. Under torchrun all processes call it together and get the same."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "generators": distributed.all_gather_object(self.generators),
+            "total": self._total_per_process(),
+            "n_examples": self._n_examples,
+            "batches": self.batches,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly from where `state_dict` was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        mine = min(distributed.rank(), len(state["generators"]) - 1)  # with more processes now
+        self.generators = state["generators"][mine]
+        self._total, self._n_examples = state["total"], state["n_examples"]
+        self.batches = state["batches"]
+
+    def _total_per_process(self) -> Tensor:
+        return distributed.all_reduce_sum(self._total.clone()) / distributed.world_size()
+
+    def _stream(self, purpose: str) -> torch.Generator:
+        """Random numbers that depend on seed, learner and purpose, and on nothing else."""
+        text = f"{self._config.seed} {self._member}{purpose}".encode()
+        seed = int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1
+        return torch.Generator().manual_seed(seed)
+
+
+def global_generators(device: torch.device) -> list[Tensor]:
+    """States of the generators that dropout draws from."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    return states
+
+
+def set_global_generators(device: torch.device, states: list[Tensor]) -> None:
+    """Let dropout go on with the numbers that were next when `global_generators` was called."""
+    torch.set_rng_state(states[0].cpu())
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1].cpu(), device)
+
+
+def _seed_global_generators(device: torch.device, seed: int) -> None:
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """bf16 or fp16 for what torch computes in half precision; nothing for fp32 and tf32."""
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return contextlib.nullcontext() if half is None else torch.autocast(device.type, half)
+
+
+@contextlib.contextmanager
+def tf32(on: bool) -> Iterator[None]:
+    """fp32 products and convolutions by TF32 units, where a GPU has them; scores stay fp32."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if on else "highest")
+    torch.backends.cudnn.allow_tf32 = on  # torch's default is true
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        torch.backends.cudnn.allow_tf32 = False
