@@ -1,7 +1,8 @@
 """Names → dotted paths: the one place where configuration meets classes. Imports no torch.
 
-A model, a method or a kind is one line here. Those of other packages are found by the entry point
-groups `aswa.models`, `aswa.methods` and `aswa.kinds`, and their YAML files by `aswa.conf`.
+A model, a method, a mixing or a kind is one line here. Those of other packages are found by the
+entry point groups `aswa.models`, `aswa.methods`, `aswa.mixings` and `aswa.kinds`, and their YAML
+files by `aswa.conf`.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ METHODS: dict[str, Method] = {
     ),
 }
 
+MIXINGS: dict[str, str] = {
+    "independent": "aswa.averaging.mixing:Independent",
+}
+
 
 def load(path: str) -> Any:
     """The object named by `package.module:name`."""
@@ -86,6 +91,12 @@ def methods() -> dict[str, Method]:
     """Every method by name, in the order of tables."""
     others = _entry_points("aswa.methods")
     return METHODS | {name: Method(path, name) for name, path in others.items()}
+
+
+@functools.cache
+def mixings() -> dict[str, str]:
+    """Every mixing by name."""
+    return MIXINGS | _entry_points("aswa.mixings")
 
 
 @functools.cache

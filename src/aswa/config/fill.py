@@ -97,7 +97,7 @@ def fill_rate(plain: dict[str, Any]) -> None:
 def fill_task(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     """The task of a configuration, and the files whose bytes it names.
 
-    The usual task of a kind is left out of the configuration: named or not, the run is the same.
+    A usual task without options is left out of the configuration: named or not, the run is the same.
 
     Raises:
         ConfigError: a key is wrong.
@@ -106,7 +106,8 @@ def fill_task(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     dataset, chosen = plain["dataset"], plain.pop("task", None)
     kind = kinds()[dataset["kind"]]
     if chosen is None:
-        return {"name": kind.usual_task, "kind": kind.name}, []
+        usual = template("task", kind.usual_task)
+        chosen = {"name": kind.usual_task, "kind": kind.name, **usual}
     if chosen["kind"] != kind.name:
         raise Misfit(
             f"task={chosen['name']} is for {_words(chosen['kind'])}, and dataset="
@@ -117,7 +118,7 @@ def fill_task(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     files = []
     if fill := kind.tasks[chosen["name"]].fill:
         files = load(fill)(chosen)
-    if chosen["name"] != kind.usual_task:
+    if chosen["name"] != kind.usual_task or chosen.keys() > {"name", "kind"}:
         plain["task"] = chosen
     return chosen, files
 

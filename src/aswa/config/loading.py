@@ -10,11 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aswa.config import fill
-from aswa.config.members import member_file, members, template
+from aswa.config.members import GROUPS, member_file, members, template
 from aswa.config.run_config import (
     BaseOptimizerConfig,
     DatasetConfig,
     ModelConfig,
+    PopulationConfig,
     RunConfig,
     ScheduleConfig,
     TaskConfig,
@@ -22,11 +23,12 @@ from aswa.config.run_config import (
 )
 from aswa.config.schema import ConfigError, checked, dotted, keys, open_checked, unknown
 from aswa.files import conf_dir
-from aswa.registry import kinds
+from aswa.registry import kinds, mixings
 from aswa.registry import load as load_object
 
 # For aswa-fetch and for filling in: no part of a run.
 NOT_OF_A_RUN = ("sources", "hyperparameters")
+GROUPS_OF_A_RUN = [group for group in GROUPS if group not in ("task", "experiment")]
 DERIVED = ("methods", "resolved", "files", "reduced")  # fields of RunConfig that are no keys
 
 
@@ -63,7 +65,7 @@ def resolve(composed: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from None
     plain.pop("experiment", None)
-    for group in ("dataset", "model", "optimizer", "base_optimizer", "schedule", "tracker"):
+    for group in GROUPS_OF_A_RUN:
         _check_chosen(group, plain.get(group))
     kind = _kind(plain["dataset"])
     fill.check_methods_like_files(plain)
@@ -81,6 +83,7 @@ def resolve(composed: DictConfig) -> RunConfig:
         "task": _open(TaskConfig, task, "task", [kind.tasks[task["name"]].options]),
         "base_optimizer": _closed(BaseOptimizerConfig, plain, "base_optimizer"),
         "schedule": _closed(ScheduleConfig, plain, "schedule"),
+        "population": _open(PopulationConfig, plain["population"], "population", []),
         "tracker": _closed(TrackerConfig, plain, "tracker"),
         "optimizer": plain["optimizer"]["name"],
         "resolved": plain,
@@ -134,7 +137,7 @@ def _closed(cls: type[Any], plain: dict[str, Any], group: str) -> Any:
 def _open(cls: type[Any], values: dict[str, Any], group: str, schemas: list[type[Any]]) -> Any:
     """A group whose members bring keys of their own: these become `options`."""
     fixed = {key for key in keys(cls) if key != "options"}
-    usual = template(group, values["name"]) if "kind" in values else {}
+    usual = template(group, values["name"])
     left_out = {key for key in usual if key not in values and key in _optional(schemas)}
     own = {
         key: value
@@ -160,6 +163,9 @@ def _optional(schemas: list[type[Any]]) -> set[str]:
 
 def _check_together(config: RunConfig) -> None:
     """What single keys do not show."""
+    if config.population.name not in mixings():
+        name = config.population.name
+        raise unknown(f"population.name={name}", name, mixings())
     if config.seed >= 2**63:
         raise ConfigError(f"seed={config.seed}: must be below 2^63, or records could not hold it")
     device = config.device.split(":")[0]

@@ -14,7 +14,8 @@ import yaml
 from aswa.files import conf_dir
 
 GROUPS = (
-    "dataset", "model", "task", "optimizer", "base_optimizer", "schedule", "tracker", "experiment",
+    "dataset", "model", "task", "optimizer", "base_optimizer", "schedule", "population",
+    "tracker", "experiment",
 )  # fmt: skip
 
 _added: list[Path] = []

@@ -61,6 +61,15 @@ class ScheduleConfig:
     swa_lr: float | None = setting(None, least=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PopulationConfig:
+    """A member of conf/population; `options` are the arguments of its mixing."""
+
+    name: str
+    members: int = setting(least=1)
+    options: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class TrackerConfig:
     """A member of conf/tracker."""
@@ -88,6 +97,7 @@ class RunConfig:
     methods: dict[str, dict[str, Any]]
     base_optimizer: BaseOptimizerConfig
     schedule: ScheduleConfig
+    population: PopulationConfig
     tracker: TrackerConfig = setting(neutral=True)
     seed: int = setting(least=0)
     epochs: int = setting(least=1)

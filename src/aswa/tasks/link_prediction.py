@@ -36,7 +36,7 @@ class LinkPrediction:
         self._config = config
         self._options = dict(config.model.options)
         folder = find_folder(config.dataset.folder, config.data_dir)
-        graph = read_graph(folder, config.dataset.options.get("sha256"), config.rebuilt_split)
+        graph = read_graph(folder, config.dataset.options.get("sha256"))
         _check_counts(graph, config)
         self.graph = graph.with_reciprocals()
         self.n_entities, self.n_relations = len(self.graph.entities), len(self.graph.relations)

@@ -131,7 +131,10 @@ class _Session:
         config = self.config
         _check(config, self.device)
         self._note("running", epochs=config.epochs)
-        task: Task = load(config.kind.tasks[config.task.name].path)(config, self.device)
+        try:
+            task: Task = load(config.kind.tasks[config.task.name].path)(config, self.device)
+        except FileNotFoundError as error:
+            raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
         if self.checkpoints.entry is None and distributed.world_size() == 1:
             with self.preemption.at_any_moment():  # nothing is lost but the evaluation
                 reused = evaluate_again(config, task)

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from aswa.averaging import has_batch_norm, recompute_batch_norm
-from aswa.averaging.mixing import Independent, Mixing
+from aswa.averaging.mixing import Mixing
 from aswa.averaging.weights import AveragedWeights
 from aswa.config import RunConfig
+from aswa.registry import load, mixings
 from aswa.tasks.task import Task
 from aswa.training.learner import Learner, global_generators, set_global_generators, tf32
 from aswa.training.record import method_rows
@@ -54,26 +55,19 @@ class Trajectory:
 
     Args:
         pause: called within an epoch after every batch and every rider.
-        n_learners: models that learn side by side, batch by batch.
-        mixing: what happens between them after every step and every epoch.
     """
 
     def __init__(
-        self,
-        config: RunConfig,
-        task: Task,
-        pause: Callable[[], None] = lambda: None,
-        *,
-        n_learners: int = 1,
-        mixing: Mixing | None = None,
+        self, config: RunConfig, task: Task, pause: Callable[[], None] = lambda: None
     ) -> None:
         self.config, self.task, self.pause = config, task, pause
-        self.learners = [Learner(config, task, number) for number in range(n_learners)]
-        self.mixing: Mixing = mixing or Independent()
+        population = config.population
+        self.learners = [Learner(config, task, number) for number in range(population.members)]
+        self.mixing: Mixing = load(mixings()[population.name])(**population.options)
         self._models = [learner.model for learner in self.learners]
         self._optimizers = [learner.optimizer for learner in self.learners]
         self._active = self.learners[0]  # the learner whose random numbers torch draws now
-        self._mean = AveragedWeights(self._models[0]) if n_learners > 1 else None
+        self._mean = AveragedWeights(self._models[0]) if len(self._models) > 1 else None
         self.model = self._models[0] if self._mean is None else self._mean.module
         self._refresh_mean()
         self.timers = Timers("train", "evaluate", "average", "batch_norm")

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from aswa.registry import MODELS, load
+from aswa.registry import load, models
 
 
 def build(name: str, classes: int, **options: Any) -> nn.Module:
@@ -21,7 +21,7 @@ def build(name: str, classes: int, **options: Any) -> nn.Module:
         ValueError: the model does not take one of `options`, or their values.
     """
     try:
-        model = load(MODELS[name].path)(classes, **options)
+        model = load(models()[name])(classes, **options)
     except TypeError as error:
         raise ValueError(f"model {name}: {error}") from None
     assert isinstance(model, nn.Module)

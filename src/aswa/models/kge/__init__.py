@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.registry import MODELS, load
+from aswa.registry import load, models
 
 
 def build(name: str, n_entities: int, n_relations: int, dim: int, **options: Any) -> BilinearModel:
@@ -20,7 +20,7 @@ def build(name: str, n_entities: int, n_relations: int, dim: int, **options: Any
     Raises:
         ValueError: the model does not take one of `options`, or their values.
     """
-    model_class = load(MODELS[name].path)
+    model_class = load(models()[name])
     try:
         model = model_class(n_entities, n_relations, dim, **options)
     except TypeError as error:
