@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from aswa.analysis.long_table import COST_COLUMNS, RESULT_COLUMNS
 from aswa.analysis.plan import load_plan, parse_plan
 from aswa.analysis.report import render_html
 from aswa.analysis.settings import is_neutral
 from aswa.analysis.significance import COLUMNS
+
 from aswa.analysis.study import Study, analyse
 from aswa.analyze import main
 from aswa.results.store import write_record

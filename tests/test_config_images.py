@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 import pytest
 import yaml
 
-from aswa.analysis.runs import Keys, Run
-from aswa.analysis.settings import choose_settings
 from aswa.config import ConfigError, load
 from aswa.files import conf_dir
 from aswa.training.schedules import learning_rate
@@ -77,24 +71,12 @@ def test_the_fair_schedules() -> None:
     assert rates[145:] == pytest.approx([0.01] * 55)
 
 
-def run(optimizer: str, index: int, **changes: Any) -> Run:
-    config = load(["experiment=images_fair", f"optimizer={optimizer}"])
-    resolved = {**config.resolved, **changes}
-    row = {"path": Path(str(index)), "run_id": str(index), "dataset": "cifar10", "model": "vgg16"}
-    names = ("decisions", "members", "seconds", "method_seconds", "versions", "git")
-    groups: dict[str, Any] = {name: {} for name in names}
-    n = len(config.methods)
-    keys = Keys(tuple(config.methods), ("test",) * n, ("accuracy",) * n, (False,) * n)
-    measured: dict[str, Any] = {"keys": keys, "values": np.zeros(n), "device": "cpu"}
-    return Run(**row, seed=0, config=resolved, **groups, **measured)
-
-
 def test_fair_runs_are_compared_with_each_other() -> None:
-    """Their schedules differ on purpose; runs that differ in anything else are not pooled."""
-    choice = choose_settings([run("plain", 0), run("averages", 1)])
-    kept = {(0, "sgd"), (0, "early_stopping"), (1, "swa"), (1, "ema"), (1, "aswa")}
-    assert choice.kept == kept
-    assert choice.left_out == ()
-    apart = choose_settings([run("plain", 0), run("averages", 1, batch_size=64)])
-    assert apart.kept < kept
-    assert "batch_size" in apart.left_out[0].differs
+    """Their schedules differ on purpose and belong to the methods; all else is shared."""
+    plain, averages, other = (
+        load(["experiment=images_fair", *words])
+        for words in (["optimizer=plain"], ["optimizer=averages"], ["batch_size=64"])
+    )
+    assert plain.setting_ids["shared"] == averages.setting_ids["shared"]
+    assert other.setting_ids["shared"] != averages.setting_ids["shared"]
+    assert plain.setting["methods"]["sgd"]["schedule.start"] == 200

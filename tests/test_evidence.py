@@ -8,14 +8,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
-
 from aswa.analysis.bayesian import posterior
 from aswa.analysis.friedman import pairwise_p, rank_methods
 from aswa.analysis.power import most_against, power_note, smallest_corrected_p, units_needed
 from aswa.analysis.resampling import effect
 from aswa.analysis.significance import correct_family, make_record, signed_rank
 from aswa.analysis.unit_intervals import told_apart, unit_intervals
+from scipy import stats
 
 METHODS = ["aswa", "ema", "sgd", "swa"]
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import torch
+from aswa.models.image.winograd import WinogradConv2d
 from torch import nn
 
 from aswa.averaging import recompute_batch_norm
 from aswa.config import ConfigError, RunConfig, load
-from aswa.models.image.winograd import WinogradConv2d
 from aswa.tasks.image_classification import ImageClassification
 from aswa.training.session import execute
 from aswa.training.trajectory import Diverged, Trajectory

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from aswa.analysis.plan import load_plan
 from aswa.analysis.report import write_study
+
 from aswa.analysis.study import Study, analyse
 from aswa.config import load
 from aswa.training.session import execute

@@ -7,11 +7,6 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
-
 from aswa.analysis.comparisons import UNIT, declared_tests, pair_units, seed_table
 from aswa.analysis.long_table import RESULT_COLUMNS
 from aswa.analysis.plan import load_plan
@@ -21,6 +16,10 @@ from aswa.analysis.significance import (
     signed_rank,
     summary_sentence,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 # Few distinct values, so that ties and zeros are common; halves are exact floats.
 scores = st.lists(

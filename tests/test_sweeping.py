@@ -24,7 +24,6 @@ from aswa.files import conf_dir
 from aswa.results.folder import RunFolder
 from aswa.results.store import write_record
 from aswa.status import main as status_main
-from aswa.sweeping import grid_config as grid_config  # makes the sweeper known to Hydra
 from aswa.sweeping.plan import load_plan
 from aswa.sweeping.plan_cache import PlanCache
 from aswa.sweeping.status import RunState, read_state, read_states

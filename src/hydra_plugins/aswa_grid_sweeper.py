@@ -1,11 +1,29 @@
-"""Hydra's way to our sweeper: it finds plugins in this namespace only, and imports them always."""
+"""Hydra's way to our sweeper and to other packages' conf/.
+
+Hydra finds plugins in this namespace only, and imports them always.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from aswa.sweeping import grid_config as grid_config  # the member `grid` of hydra/sweeper
+
+
+class PackagedConf(SearchPathPlugin):
+    """Groups of conf/ gain the members of packages with an entry point `aswa.conf`."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Called by Hydra before anything is composed."""
+        from aswa.config.members import packaged_folders
+
+        for folder in packaged_folders():
+            search_path.append("aswa.conf", f"file://{folder}")
 
 
 class GridSweeper(BasicSweeper):

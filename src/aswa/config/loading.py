@@ -41,7 +41,6 @@ def load(overrides: Sequence[str] = ()) -> RunConfig:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
-    import aswa.sweeping.grid_config  # noqa: F401  makes the sweeper known
     from aswa.config.messages import explain
 
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

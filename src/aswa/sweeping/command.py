@@ -15,7 +15,6 @@ from aswa.config import ConfigError
 from aswa.config.members import add_folders
 from aswa.config.messages import explain
 from aswa.files import conf_dir
-from aswa.sweeping import grid_config as grid_config  # makes the sweeper known to Hydra
 from aswa.sweeping.job import run_job, say
 from aswa.sweeping.outcome import RunFailed, SweepFailed
 

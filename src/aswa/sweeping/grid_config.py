@@ -1,4 +1,7 @@
-"""The member `grid` of Hydra's group `hydra/sweeper`; importing this file makes it known."""
+"""The member `grid` of Hydra's group `hydra/sweeper`; importing this file makes it known.
+
+A file of its own: Hydra loads plugins in a way that dataclasses cannot be made in.
+"""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
     if progress.launcher() is not None and config.device in ("auto", "cuda"):
         take_gpu()
     try:
-        with epoch_bar(config) as on_epoch:
+        with epoch_bar(config, quiet=progress.in_sweep()) as on_epoch:
             return find_or_compute(config, say, on_epoch, wait)
     except (ConfigError, Busy):
         raise

@@ -45,6 +45,11 @@ class Sweep:
         self._log.unlink(missing_ok=True)
 
 
+def in_sweep() -> bool:
+    """Whether this process computes a run of a sweep."""
+    return VARIABLE in os.environ
+
+
 def launcher() -> int | None:
     """Process id of the sweep that this process works for; None if it works for itself."""
     pid = json.loads(os.environ.get(VARIABLE, "{}")).get("launcher")
