@@ -1,8 +1,8 @@
 """Indexed graphs on disk, so that large text files are parsed once.
 
-An entry is a folder named by a checksum of what it was made from. It holds the triples as int32,
-which are memory-mapped when read, the names, and a checksum of both: an entry that is damaged
-counts as missing. The whole folder may be deleted at any time.
+An entry is one file, named by a checksum of what it was made from: a checksum of the rest, the
+names as JSON, and the triples as int32, which are memory-mapped when read. A damaged entry counts
+as missing. The whole folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -10,19 +10,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from aswa.files import cache_folder
+from aswa.files import cache_folder, write_bytes
 
-FORMAT = 1  # of an entry; a change of it, or of how ids are given, makes all entries new
-ABANDONED = 3600  # seconds after which nobody can still be writing an entry
+FORMAT = 2  # of an entry; a change of it, or of how ids are given, makes all entries new
+SUM, LENGTH = 64, 16  # bytes of the checksum, and of the length of the names
+ALIGNED = 64  # bytes; the triples begin at a multiple
 
 
 @dataclass(frozen=True)
@@ -49,15 +46,14 @@ def key(stored: dict[str, str]) -> str:
 
 
 def load(name: str) -> Entry | None:
-    """The entry of that name; None if there is none that is whole."""
-    folder = cache_folder() / "graphs" / name
-    try:
-        header = (folder / "graph.json").read_bytes()
-        triples = np.memmap(folder / "triples.int32", np.int32, "r")
-        if (folder / "sha256").read_text() == _sha256(header, triples):
-            return Entry(triples=triples.reshape(-1, 3), **json.loads(header))
-    except (OSError, ValueError):  # not there, empty or not text
-        pass
+    """The entry of that name; None if there is none, or a damaged one."""
+    with contextlib.suppress(OSError, ValueError):  # not there, empty, cut
+        content = np.memmap(_path(name), np.uint8, "r")
+        if hashlib.sha256(content[SUM:].data).hexdigest().encode() == content[:SUM].tobytes():
+            start = SUM + LENGTH
+            end = start + int(content[SUM:start].tobytes())
+            fields = json.loads(content[start:end].tobytes())
+            return Entry(triples=content[end:].view(np.int32).reshape(-1, 3), **fields)
     return None
 
 
@@ -65,33 +61,11 @@ def save(name: str, entry: Entry) -> None:
     """Write an entry; nothing is written where the folder cannot be."""
     fields = {key: getattr(entry, key) for key in ("entities", "relations", "sizes", "sha256")}
     header = json.dumps(fields).encode()
-    final = cache_folder() / "graphs" / name
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(final.parent)
-        partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=final.parent))
-    except OSError:
-        return
-    try:
-        entry.triples.tofile(partial / "triples.int32")
-        (partial / "graph.json").write_bytes(header)
-        (partial / "sha256").write_text(_sha256(header, entry.triples))
-        if final.exists():  # damaged, or another process was quicker
-            shutil.rmtree(final, ignore_errors=True)
-        os.replace(partial, final)
-    except OSError:  # a full disk: the next run parses again
-        shutil.rmtree(partial, ignore_errors=True)
+    header += b" " * (-(SUM + LENGTH + len(header)) % ALIGNED)
+    rest = b"%0*d" % (LENGTH, len(header)) + header + np.ascontiguousarray(entry.triples).tobytes()
+    with contextlib.suppress(OSError):  # read-only or full: the next run parses again
+        write_bytes(_path(name), hashlib.sha256(rest).hexdigest().encode() + rest)
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """What killed processes left half written; not what another one is writing now."""
-    for partial in folder.glob(".*"):
-        with contextlib.suppress(OSError):  # another process has removed it
-            if time.time() - partial.stat().st_mtime > ABANDONED:
-                shutil.rmtree(partial, ignore_errors=True)
-
-
-def _sha256(header: bytes, triples: np.ndarray) -> str:
-    digest = hashlib.sha256(header)
-    digest.update(np.ascontiguousarray(triples).data)
-    return digest.hexdigest()
+def _path(name: str) -> Path:
+    return cache_folder() / "graphs" / f"{name}.graph"

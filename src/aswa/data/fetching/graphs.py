@@ -36,9 +36,9 @@ def fetch(
     if not _lacking(found) and not on_trust:
         return "was there already"
     reasons = [f"{each.path}: {each.detail}" for each in states.values() if each.state == WRONG]
-    attempts = [_from_source(files, downloads, source, found) for source in files.sources]
-    for attempt in attempts if from_dir is None else [_from_folder(files, from_dir, found)]:
-        reasons += _take(files, records, attempt, found)
+    by_source = (_from_source(files, downloads, source, found) for source in files.sources)
+    for offers in by_source if from_dir is None else _from_folder(files, from_dir, found):
+        reasons += _take(files, records, offers, found)
     if _lacking(found):
         raise FetchFailed(_failure(files, _lacking(found), reasons, from_dir))
     for reason in reasons:
@@ -104,50 +104,47 @@ def _take(
 def _from_source(
     files: DatasetFiles, downloads: Downloads, source: Source, found: Mapping[str, object]
 ) -> Offers:
-    if source.member is None:
-        for split in _lacking(found):
-            url = source.url.replace("{split}", split)
-            yield from _from_file(split, downloads.get(url), url)
-    elif _lacking(found):
+    if source.member is not None and _lacking(found):
         yield from _from_archive(files, downloads.get(source.url), source, source.url, found)
+    for split in _lacking(found) if source.member is None else ():
+        url = source.url.replace("{split}", split)
+        for _, read in contents(downloads.get(url), url):
+            yield split, url, read()
 
 
-def _from_folder(files: DatasetFiles, from_dir: Path, found: Mapping[str, object]) -> Offers:
+def _from_folder(
+    files: DatasetFiles, from_dir: Path, found: Mapping[str, object]
+) -> Iterator[Offers]:
     """From `<folder>/<split>.txt[.gz|.xz]`, whatever its case, or from archives of the sources."""
     alike = files.folder.casefold()
     for folder in sorted(path for path in from_dir.iterdir() if path.name.casefold() == alike):
         for split in _lacking(found):
             if path := find_split(folder, split):
-                yield from _from_file(split, path, str(path))
+                yield ((split, str(path), read()) for _, read in contents(path, str(path)))
     for source in files.sources:
         archive = from_dir / source.file_name
         if _lacking(found) and source.member is not None and archive.is_file():
-            yield from _from_archive(files, archive, source, str(archive), found)
-
-
-def _from_file(split: str, path: Path, place: str) -> Offers:
-    for _, read in contents(path, place):
-        yield split, place, read()
+            yield _from_archive(files, archive, source, str(archive), found)
 
 
 def _from_archive(
     files: DatasetFiles, archive: Path, source: Source, place: str, found: Mapping[str, object]
 ) -> Offers:
     """The members that were named; failing these, of whatever folder, what can be meant."""
-    names, absent = [name for name, _ in contents(archive, place)], []
+    names = [name for name, _ in contents(archive, place)]
+    meant: dict[str, str] = {}
     for split in _lacking(found):
-        wanted = str(source.member).replace("{split}", split)
+        wanted = PurePosixPath(str(source.member).replace("{split}", split))
         alike = [name for name in names if PurePosixPath(name).name == f"{split}.txt"]
-        meant = [name for name in names if PurePosixPath(name) == PurePosixPath(wanted)] or alike
-        if not meant or (len(meant) > 1 and not files.sha256.get(split)):
-            absent.append(wanted)
-            continue
-        for name, read in contents(archive, place):
-            if name in meant and split not in found:
-                yield split, f"{place}, {name}", read()
-    if absent:
+        if len(alike) > 1 and not files.sha256.get(split):
+            alike = []
+        meant |= dict.fromkeys([n for n in names if PurePosixPath(n) == wanted] or alike, split)
+    for name, read in contents(archive, place):
+        if meant.get(name) in _lacking(found):
+            yield meant[name], f"{place}, {name}", read()
+    if absent := [split for split in _lacking(found) if split not in meant.values()]:
         held = ", ".join(names[:20]) or "no files"
-        raise Unreadable(f"{place}: no {', '.join(absent)} in it; it holds {held}")
+        raise Unreadable(f"{place}: no {source.member} for {', '.join(absent)}; it holds {held}")
 
 
 def _set_aside(folder: Path, split: str, say: Say) -> None:
