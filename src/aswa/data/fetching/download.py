@@ -156,7 +156,7 @@ def _judge(error: requests.RequestException) -> tuple[str, bool]:
     if error.response is not None:
         code = error.response.status_code
         return f"HTTP {code} {error.response.reason}", code < 500 and code not in TEMPORARY
-    unreachable = any(isinstance(each, MaxRetryError) for each in error.args)
+    gone = next((each for each in error.args if isinstance(each, MaxRetryError)), None)
     cut = isinstance(error, requests.exceptions.ChunkedEncodingError)
-    why = "the connection was cut" if cut else str(error)
-    return why, unreachable and not isinstance(error, requests.Timeout)
+    why = "the connection was cut" if cut else str(gone.reason if gone else error)
+    return why, gone is not None and not isinstance(error, requests.Timeout)
