@@ -143,6 +143,23 @@ def test_a_record_of_first_use_holds(tmp_path: Path) -> None:
         LinkPrediction(after, torch.device("cpu"))
 
 
+def test_other_bytes_are_another_run(tmp_path: Path) -> None:
+    """Of a graph without checksums; packing them changes nothing."""
+    write_graph(tmp_path / "graph")
+    words = [f"data_dir={tmp_path}", "dataset.folder=graph", "dataset.sha256=null", "lr=0.1"]
+    first = load(words).run_id
+    train = tmp_path / "graph" / "train.txt"
+    content = train.read_bytes()
+    train.write_bytes(content + b"d\tin\td\n")
+    assert load(words).run_id != first
+    train.unlink()
+    write(tmp_path / "graph", "train", lzma.compress(content), ".txt.xz")
+    assert load(words).run_id == first
+    write(tmp_path / "graph", "train", b"no xz", ".txt.xz")
+    with pytest.raises(ConfigError, match=r"train\.txt\.xz"):
+        load(words)
+
+
 @pytest.mark.parametrize("key", ["entities", "relations", "triples.valid"])
 def test_counts_of_the_configuration_are_checked(key: str) -> None:
     """A dataset described with a wrong number does not run."""

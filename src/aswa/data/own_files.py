@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from aswa.config.schema import ConfigError
-from aswa.data.fetching.checks import BadRecords, read_records
+from aswa.data.fetching.checks import read_records
 from aswa.data.folders import SPLITS, file_checksums, find_folder, find_split
 from aswa.kinds.declaration import Filled, Plain
 
@@ -16,7 +17,7 @@ def name_bytes(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
     The published checksums count first, then what aswa-fetch recorded, then the files themselves.
 
     Raises:
-        ConfigError: the record of aswa-fetch is damaged.
+        ConfigError: the record of aswa-fetch, or a file, is damaged.
     """
     dataset = plain["dataset"]
     checksums = {split: (dataset.get("sha256") or {}).get(split) for split in SPLITS}
@@ -24,14 +25,13 @@ def name_bytes(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
         return Filled()
     try:
         folder = find_folder(dataset["folder"], plain.get("data_dir"))
-        records = read_records(folder)
+        known = {split: record["sha256"] for split, record in read_records(folder).items()}
+        if any(not checksums[split] and split not in known for split in SPLITS):
+            known = file_checksums(folder) | known
     except FileNotFoundError:  # said when the graph is to be read
         return Filled()
-    except BadRecords as error:
+    except ValueError as error:
         raise ConfigError(str(error)) from None
-    known = {split: record["sha256"] for split, record in records.items()}
-    unknown = [split for split in SPLITS if not (checksums[split] or known.get(split))]
-    known |= file_checksums(folder) if unknown else {}
     dataset["sha256"] = {split: checksums[split] or known.get(split) for split in SPLITS}
     found = [find_split(folder, split) or folder / f"{split}.txt" for split in SPLITS]
     return Filled(files=tuple(found))

@@ -12,18 +12,13 @@ from typing import Any
 
 from tabulate import tabulate
 
-from aswa.config.schema import nearest
+from aswa import registry
+from aswa.config.messages import nearest
 from aswa.data.fetching.checks import MISSING, WRONG, FileState
 from aswa.data.fetching.download import Downloads, Patience
 from aswa.data.fetching.sources import DatasetFiles, FetchFailed
 from aswa.data.folders import EMBEDDED, VARIABLE, find_folder
 from aswa.files import cache_folder, is_locked, lock
-
-# Until registry.kinds()[name].fetching is there.
-_MODULES = {
-    "knowledge_graph": "aswa.data.fetching.graphs",
-    "images": "aswa.data.fetching.cifar",
-}
 
 
 def _fetching(files: DatasetFiles) -> Any:
@@ -35,7 +30,7 @@ def _fetching(files: DatasetFiles) -> Any:
     files, and OSError where `data_dir` cannot be written to.
     inspect(files, folder) -> dict[str, FileState] says the state of each file of a folder.
     """
-    return importlib.import_module(_MODULES[files.kind])
+    return importlib.import_module(registry.kinds()[files.kind].fetching)
 
 
 def say(text: str) -> None:
