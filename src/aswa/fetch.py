@@ -12,12 +12,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from aswa.config.members import folders_of_members
 from aswa.data.fetching.checks import BadRecords
 from aswa.data.fetching.command import UsageError, choose, fetch_all, say, show, verify
 from aswa.data.fetching.download import Patience
 from aswa.data.fetching.sources import BadSource, DatasetFiles, read_datasets
 from aswa.data.folders import VARIABLE
-from aswa.files import cache_folder, conf_dir
+from aswa.files import cache_folder
 
 
 def main(
@@ -43,7 +44,7 @@ def main(
             raise UsageError(f"--from {args.from_dir}: no such folder")
         if not args.names and not (args.list or args.verify):
             raise UsageError("name some datasets, or all; --list shows them")
-        known = read_datasets(conf_dir() / "dataset") if datasets is None else datasets
+        known = datasets or read_datasets(*(conf / "dataset" for conf in folders_of_members()))
         chosen = choose(args.names or ["all"], known)
         if args.list:
             return show(chosen, args.data_dir)

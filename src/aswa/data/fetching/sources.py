@@ -72,13 +72,14 @@ class DatasetFiles:
         return {each.url.replace("{split}", split) for each in self.sources for split in SPLITS}
 
 
-def read_datasets(folder: Path) -> dict[str, DatasetFiles]:
-    """All of `conf/dataset`, by config name.
+def read_datasets(*folders: Path) -> dict[str, DatasetFiles]:
+    """All members of `conf/dataset`, by config name; of two with one name, the first folder's.
 
     Raises:
         BadSource: a source is malformed; names the file and the key.
     """
-    return {path.stem: _dataset(path) for path in sorted(folder.glob("*.yaml"))}
+    paths = [path for folder in reversed(folders) for path in folder.glob("*.yaml")]
+    return {path.stem: _dataset(path) for path in sorted(paths, key=lambda path: path.stem)}
 
 
 def _dataset(path: Path) -> DatasetFiles:
