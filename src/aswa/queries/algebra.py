@@ -1,8 +1,8 @@
-"""The algebra of logical queries, and the structures that are declared in it.
+"""The algebra of logical queries, and the structures declared in it. Imports no torch.
 
-A query asks for the entities in a set that is built from single entities by projection along a
-relation, intersection, union and negation. Its structure is the expression without the names: here
-fourteen, as in BetaE (Ren and Leskovec, NeurIPS 2020); a fifteenth is one more line.
+A query describes a set of entities, built from single entities by projection along a relation,
+intersection, union and negation. A structure is a query without its names: fourteen as in BetaE
+(Ren and Leskovec, NeurIPS 2020). A fifteenth is one more line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 
 class Expression:
-    """A set of entities, described up to the names of entities and relations."""
+    """A set of entities, up to the names of entities and relations."""
 
     def __and__(self, other: Expression) -> Intersection:
         return Intersection((*_parts(self, Intersection), *_parts(other, Intersection)))
@@ -26,11 +26,11 @@ class Expression:
 
     @property
     def children(self) -> tuple[Expression, ...]:
-        """The sets that it is made of, from left to right."""
+        """Its operands, from left to right."""
         return ()
 
     def walk(self) -> Iterator[Expression]:
-        """All its parts and itself; what a part is made of comes before it."""
+        """All its parts and itself, operands first."""
         for child in self.children:
             yield from child.walk()
         yield self
@@ -43,18 +43,18 @@ class Anchor(Expression):
 
 @dataclass(frozen=True)
 class Projection(Expression):
-    """Every t with r(x, t) for some x of `of`; the relation r is named by the query."""
+    """Every t with r(x, t) for some x of the operand; the query names the relation r."""
 
-    of: Expression
+    operand: Expression
 
     @property
     def children(self) -> tuple[Expression, ...]:
-        return (self.of,)
+        return (self.operand,)
 
 
 @dataclass(frozen=True)
 class Intersection(Expression):
-    """What is in all members."""
+    """Entities of all members."""
 
     members: tuple[Expression, ...]
 
@@ -65,7 +65,7 @@ class Intersection(Expression):
 
 @dataclass(frozen=True)
 class Union(Expression):
-    """What is in some member."""
+    """Entities of at least one member."""
 
     members: tuple[Expression, ...]
 
@@ -76,17 +76,19 @@ class Union(Expression):
 
 @dataclass(frozen=True)
 class Negation(Expression):
-    """All entities that are not in `of`."""
+    """All entities but those of the operand."""
 
-    of: Expression
+    operand: Expression
 
     @property
     def children(self) -> tuple[Expression, ...]:
-        return (self.of,)
+        return (self.operand,)
 
 
-def _parts(of: Expression, kind: type[Intersection] | type[Union]) -> tuple[Expression, ...]:
-    return of.members if isinstance(of, kind) else (of,)
+def _parts(
+    expression: Expression, kind: type[Intersection] | type[Union]
+) -> tuple[Expression, ...]:
+    return expression.members if isinstance(expression, kind) else (expression,)
 
 
 e, p = Anchor(), Projection
@@ -110,14 +112,14 @@ STRUCTURES: dict[str, Expression] = {
 
 
 class UnknownStructure(ValueError):
-    """A name that no structure has; says which there are."""
+    """No structure has this name; the message lists the names."""
 
 
 def structure(name: str) -> Expression:
-    """The structure of that name.
+    """The structure called `name`.
 
     Raises:
-        UnknownStructure: there is none.
+        UnknownStructure: no structure has this name.
     """
     if name not in STRUCTURES:
         near = difflib.get_close_matches(str(name), STRUCTURES, n=1, cutoff=0.5)
@@ -128,47 +130,49 @@ def structure(name: str) -> Expression:
     return STRUCTURES[name]
 
 
-def columns(of: Expression) -> str:
-    """What a query of this structure names, in order: a letter e or r for each entity or relation.
+def columns(expression: Expression) -> str:
+    """A letter e or r for each entity or relation that a query names, in the order of `walk`.
 
-    The order is that of `walk`: `2p` has `err`, `pi` has `errer`. Queries of one structure are the
-    rows of an int64 matrix with these columns.
+    `2p` has `err`, `pi` has `errer`. Queries of one structure are the rows of an int64 matrix with
+    these columns.
     """
     letters = {Anchor: "e", Projection: "r"}
-    return "".join(letters.get(type(part), "") for part in of.walk())
+    return "".join(letters.get(type(part), "") for part in expression.walk())
 
 
-def has_negation(of: Expression) -> bool:
-    """Whether there is a negation anywhere in it; those without are EPFO queries."""
-    return any(isinstance(part, Negation) for part in of.walk())
+def has_negation(expression: Expression) -> bool:
+    """Whether the structure has a negation; EPFO queries have none."""
+    return any(isinstance(part, Negation) for part in expression.walk())
 
 
-def most_needed(of: Expression) -> int:
-    """How many held-out edges an answer can need at most; under a negation none are needed."""
-    if isinstance(of, (Anchor, Negation)):
+def most_needed(expression: Expression) -> int:
+    """The most held-out edges that an answer can need; a negation needs none."""
+    if isinstance(expression, (Anchor, Negation)):
         return 0
-    of_children = [most_needed(child) for child in of.children]
-    if isinstance(of, Projection):
-        return 1 + of_children[0]
-    return min(of_children) if isinstance(of, Union) else sum(of_children)
+    counts = [most_needed(child) for child in expression.children]
+    if isinstance(expression, Projection):
+        return 1 + counts[0]
+    return min(counts) if isinstance(expression, Union) else sum(counts)
 
 
-def without_negation(of: Expression) -> Expression | None:
-    """The same with every negated member of an intersection left out; None if that is not it.
+def without_negation(expression: Expression) -> Expression | None:
+    """The structure without the negated members of its intersections.
 
-    What a negation takes away is the difference between the two. None where nothing would be left,
-    or where a negation is no member of an intersection.
+    The difference in answers is what the negations take away. None where nothing would be left, or
+    where a negation is no member of an intersection.
     """
-    if isinstance(of, Anchor):
-        return of
-    if isinstance(of, Negation):
+    if isinstance(expression, Anchor):
+        return expression
+    if isinstance(expression, Negation):
         return None
-    kept = [m for m in of.children if not (type(of) is Intersection and isinstance(m, Negation))]
+    kept = expression.children
+    if isinstance(expression, Intersection):
+        kept = tuple(member for member in kept if not isinstance(member, Negation))
     members = [without_negation(member) for member in kept]
     if not members or any(member is None for member in members):
         return None
     positive = tuple(member for member in members if member is not None)
-    if isinstance(of, Projection):
+    if isinstance(expression, Projection):
         return Projection(positive[0])
-    assert isinstance(of, (Intersection, Union))
-    return positive[0] if len(positive) == 1 else type(of)(positive)
+    assert isinstance(expression, (Intersection, Union))
+    return positive[0] if len(positive) == 1 else type(expression)(positive)

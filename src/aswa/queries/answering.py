@@ -1,4 +1,4 @@
-"""Answers of logical queries from a link predictor: how true it is of each entity to be one.
+"""Answers of logical queries from a link predictor: the truth of each entity as an answer.
 
 Continuous query decomposition by search (Arakelyan et al., ICLR 2021): the truth of a triple comes
 from its score, intersection and union are a t-norm and its t-conorm, and a projection takes the
@@ -6,8 +6,8 @@ best over the entities that its variable may stand for,
 
     B(t) = max over x of A(x) ⊤ σ(score(x, r, t)).
 
-With k at least the number of entities that is exact; else only the k best x are looked at. As no
-x that is left out is better than the worst one kept, whatever is truer than that is exact.
+The maximum is exact with k at least the number of entities, and else goes over the k best x. No x
+left out is better than the worst x kept, so a truth above that of the worst is exact.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from aswa.queries.algebra import (
 from aswa.queries.fuzzy_logic import LOGICS, FuzzyLogic
 from aswa.queries.nested import read_query
 
-# Constants, so that no result depends on the memory at hand: products of another shape may round
+# Constants, so that no result depends on free memory: products of another shape may round
 # differently.
-AT_A_TIME = 2**22  # truth values of a matrix [queries, entities]: 16 MiB, or 32 in fp64
-BLOCK = 2**18  # scores made by one matrix product on a CPU, which then are still in cache
-BLOCK_CUDA = 2**25
+TRUTHS_HELD = 2**22  # of a matrix [queries, entities]: 16 MiB, or 32 in fp64
+CPU_BLOCK = 2**18  # scores of one matrix product, which stay in a CPU's cache
+CUDA_BLOCK = 2**25
 
 
 def ask(
@@ -76,9 +76,8 @@ def ask(
 class Answerer:
     """Answers queries with the weights of a model. The model is not changed.
 
-    Beside weights and queries it holds a few matrices of `AT_A_TIME` truth values, one for each
-    level of the query that is being worked at, whatever the number of queries, entities or k; the
-    result has to be held by the caller.
+    Beside weights and queries it holds one matrix of `TRUTHS_HELD` truth values for each level of a
+    query, whatever the number of queries, entities or k. The caller holds the result.
 
     Args:
         model: scores triples; in eval mode.
@@ -95,24 +94,24 @@ class Answerer:
         self._model, self._logic = model, logic
         self.n_entities = len(model.entity)
         self.k = min(k, self.n_entities)
-        self.at_a_time = max(1, AT_A_TIME // self.n_entities)
-        self._block = BLOCK_CUDA if model.entity.is_cuda else BLOCK
-        # NaN is worse than every number: such an entity answers nothing and stands for nothing.
+        self.at_a_time = max(1, TRUTHS_HELD // self.n_entities)
+        self._block = CUDA_BLOCK if model.entity.is_cuda else CPU_BLOCK
+        # An entity with weights that are not finite answers nothing and stands for nothing.
         self._broken = ~torch.isfinite(model.entity.detach()).all(1)
-        self._sound = not bool(self._broken.any())
+        self._weights_finite = not bool(self._broken.any())
 
     @torch.no_grad()
     def logits(self, structure: Expression, queries: Tensor) -> Iterator[Tensor]:
         """log(p / (1 − p)) of every entity, for some queries at a time: fp32 [b, n_entities].
 
-        These can be ranked as scores are; those of a `1p` are the model's scores.
+        They are ranked as scores are; those of a `1p` are the model's scores.
 
         Args:
             queries: int64 [B, columns], see `aswa.queries.algebra.columns`.
         """
         for truth in self._truth(structure, queries):
             logits = self._logic.logits(truth)
-            if not self._sound:
+            if not self._weights_finite:
                 logits[:, self._broken] = torch.nan
             yield logits
 
@@ -126,35 +125,35 @@ class Answerer:
         for part in queries.split(self.at_a_time):
             yield self._evaluate(structure, iter(part.unbind(1)))
 
-    def _evaluate(self, of: Expression, columns: Iterator[Tensor]) -> Tensor:
+    def _evaluate(self, expression: Expression, columns: Iterator[Tensor]) -> Tensor:
         """Truth values [B, n_entities]; takes its columns in the order of `walk`."""
-        if isinstance(of, Anchor):
+        if isinstance(expression, Anchor):
             anchor = next(columns)
             shape = (len(anchor), self.n_entities)
             found = torch.full(
                 shape, self._logic.false, dtype=self._logic.dtype, device=anchor.device
             )
             return found.scatter_(1, anchor.unsqueeze(1), self._logic.true)
-        if isinstance(of, Projection):
-            if isinstance(of.of, Anchor):
+        if isinstance(expression, Projection):
+            if isinstance(expression.operand, Anchor):
                 return self._logic.truth(self._scores(next(columns), next(columns)))
-            return self._project(self._evaluate(of.of, columns), next(columns))
-        found, *others = [self._evaluate(child, columns) for child in of.children]
-        if isinstance(of, Negation):
+            return self._project(self._evaluate(expression.operand, columns), next(columns))
+        found, *others = [self._evaluate(child, columns) for child in expression.children]
+        if isinstance(expression, Negation):
             return self._logic.negation(found)
         combine = self._logic.conjunction
-        if not isinstance(of, Intersection):
+        if not isinstance(expression, Intersection):
             combine = self._logic.disjunction
         for other in others:
             found = combine(found, other)
         return found
 
     def _scores(self, h: Tensor, r: Tensor) -> Tensor:
-        """Scores [B, n_entities] of (h, r, every entity), those that are none as low as can be."""
-        return self._settled(self._model.score_all(h, r))
+        """Scores [B, n_entities] of (h, r, every entity), −∞ in place of NaN."""
+        return self._without_nan(self._model.score_all(h, r))
 
-    def _settled(self, scores: Tensor) -> Tensor:
-        return scores if self._sound else scores.nan_to_num_(nan=-torch.inf)
+    def _without_nan(self, scores: Tensor) -> Tensor:
+        return scores if self._weights_finite else scores.nan_to_num_(nan=-torch.inf)
 
     def _project(self, truth: Tensor, r: Tensor) -> Tensor:
         if self.k == self.n_entities:
@@ -170,7 +169,7 @@ class Answerer:
             width = max(1, self._block // len(composed))
             for begin in range(0, self.n_entities, width):
                 entities = self._model.entity[begin : begin + width]
-                scores = self._settled(composed @ entities.T).view(*x.shape, -1)
+                scores = self._without_nan(composed @ entities.T).view(*x.shape, -1)
                 some = self._logic.some(weight, self._logic.prepare(scores))
                 found[part, begin : begin + width] = some
         return found
@@ -178,7 +177,7 @@ class Answerer:
     def _best(self, truth: Tensor) -> Tensor:
         """The k entities of greatest truth, int64 [B, k]; of equals the first.
 
-        Equals are frequent: after a minimum or a clamp many entities have one and the same truth.
+        Equals are frequent after a minimum or a clamp.
         """
         values, best = truth.topk(self.k, 1)
         last = values[:, -1:]
@@ -191,7 +190,7 @@ class Answerer:
         return best
 
     def _project_exactly(self, truth: Tensor, r: Tensor) -> Tensor:
-        """Over every x. Queries with one relation share the scores of all (x, r, t)."""
+        """The maximum over every x. Queries with one relation share the scores of all (x, r, t)."""
         found = torch.empty_like(truth)
         everything = torch.arange(self.n_entities, device=r.device)
         width = max(1, min(self.n_entities, self._block // self.n_entities))
@@ -202,7 +201,9 @@ class Answerer:
             composed = self._model.queries(everything, relation.expand(self.n_entities))
             for begin in range(0, self.n_entities, width):
                 entities = self._model.entity[begin : begin + width]
-                prepared = self._logic.prepare(self._settled(composed @ entities.T)).unsqueeze(0)
+                prepared = self._logic.prepare(self._without_nan(composed @ entities.T)).unsqueeze(
+                    0
+                )
                 for part in queries.split(rows):
                     some = self._logic.some(truth[part], prepared)
                     found[part, begin : begin + width] = some

@@ -2,8 +2,8 @@
 
 A folder holds for each split `<split>-queries.pkl` (structure → set of nested queries, see
 `aswa.queries.nested`), `<split>-easy-answers.pkl` and `<split>-hard-answers.pkl` (query → set
-of entities), all by numbers, and the names of these in `id2ent.pkl` and `id2rel.pkl`. There a
-relation is written `+name`, and its reciprocal `-name`.
+of entities), all by numbers. `id2ent.pkl` and `id2rel.pkl` hold the names of the numbers: `+name`
+of a relation, `-name` of its reciprocal.
 """
 
 from __future__ import annotations
@@ -22,22 +22,20 @@ from aswa.queries.nested import MARKS, MalformedQuery, flatten, nested_form, wri
 
 
 class BadQueryFile(ValueError):
-    """A query file that cannot be used; names the file, the place and what would do."""
+    """A query file cannot be used; names the file, the place and the fix."""
 
 
 def read_betae(
     folder: Path, split: str, graph: KnowledgeGraph, names: list[str]
 ) -> dict[str, Queries]:
-    """The queries of a split, in the ids of a graph; sorted by them.
-
-    Structures of the files that are not asked for are passed over.
+    """The queries of a split, sorted by their ids in `graph`.
 
     Args:
-        graph: with reciprocals; has all names that the queries have.
-        names: structures that are wanted; all have to be there.
+        graph: with reciprocals; has all names of the files.
+        names: of the structures to read, which the files must have.
 
     Raises:
-        BadQueryFile: a file is missing, is no such file, or names what the graph has not.
+        BadQueryFile: a file is missing or malformed, or has a name that the graph has not.
     """
     entities = _ids(folder / "id2ent.pkl", _by_name(graph.entities), "entity")
     relations = _ids(folder / "id2rel.pkl", _relations(graph), "relation")
@@ -107,10 +105,10 @@ def _answers(lists: list[list[int]]) -> Answers:
 
 
 def write_betae(folder: Path, graph: KnowledgeGraph, splits: dict[str, dict[str, Queries]]) -> None:
-    """Write queries so that `read_betae`, and programs made for BetaE's files, can read them.
+    """Write queries as `read_betae`, and programs made for BetaE's files, read them.
 
     Args:
-        graph: with reciprocals, which the ids belong to.
+        graph: with reciprocals; names the ids.
         splits: queries by split and structure.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,13 +143,13 @@ def _by_name(names: tuple[str, ...]) -> dict[str, int]:
 
 
 def _relations(graph: KnowledgeGraph) -> dict[str, int]:
-    """Ids by the names that relations have in the files."""
+    """Ids by the relations' names in the files."""
     n = len(graph.relations) // 2
     return {f"{'+-'[i // n]}{graph.relations[i % n]}": i for i in range(2 * n)}
 
 
 def _ids(path: Path, known: dict[str, int], kind: str) -> dict[int, int]:
-    """Our id of each number of a file."""
+    """The graph's id of each number of a file."""
     names = _read(path)
     for number, name in names.items():
         if name not in known:
@@ -166,7 +164,7 @@ ALLOWED = {("builtins", "set"), ("__builtin__", "set"), ("collections", "default
 
 
 class _PlainData(pickle.Unpickler):
-    """Loads dictionaries, sets, tuples, numbers and texts; a pickle could run any code."""
+    """Loads dictionaries, sets, tuples, numbers and texts alone; a pickle could run any code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:

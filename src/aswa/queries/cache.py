@@ -1,16 +1,15 @@
-"""Drawn queries on disk, so that the runs of a sweep draw them once.
+"""Drawn queries in the user's cache, so that the runs of a sweep draw them once.
 
-An entry is one file of arrays, named by a checksum of all that it follows from. One that cannot be
-read counts as missing. The whole folder may be deleted at any time.
+An entry is one file of arrays, named by a checksum of all that it follows from. A damaged entry
+counts as missing. The folder may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ import numpy as np
 import torch
 
 from aswa.data.knowledge_graph import KnowledgeGraph
-from aswa.files import cache_folder
+from aswa.files import cache_folder, write_bytes
 from aswa.queries.algebra import structure
 from aswa.queries.generation import Answers, Queries, Sampler
 from aswa.queries.nested import nested_form
 
-FORMAT = 1  # of an entry; a change of it, or of how queries are drawn, makes all entries new
+FORMAT = 1  # of entries and of drawing; another number makes all entries new
 ARRAYS = ("rows", "easy_starts", "easy", "hard_starts", "hard", "needed", "drawn")
 
 
@@ -37,7 +36,7 @@ def cached_queries(
     seed: int = 0,
     max_answers: int = 100,
 ) -> dict[str, Queries]:
-    """`Sampler.draw` for several structures; what was drawn before is read.
+    """`Sampler.draw` for several structures, once in a cache.
 
     Args:
         graph: with reciprocals.
@@ -51,8 +50,9 @@ def cached_queries(
     queries = {}
     for name in names:
         form = nested_form(structure(name))
-        told = json.dumps([FORMAT, made_from, split, name, form, n, seed, max_answers])
-        path = cache_folder() / "queries" / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.npz"
+        origin = json.dumps([FORMAT, made_from, split, name, form, n, seed, max_answers])
+        digest = hashlib.sha256(origin.encode()).hexdigest()
+        path = cache_folder() / "queries" / f"{digest[:32]}.npz"
         found = _load(path, name)
         if found is None:
             sampler = sampler or Sampler(graph, split, seed, max_answers)
@@ -89,18 +89,12 @@ def _load(path: Path, name: str) -> Queries | None:
 
 
 def _save(path: Path, queries: Queries) -> None:
-    """Write an entry; nothing is written where the folder cannot be."""
+    """Write an entry; a folder that takes none, such as on a full disk, is no error."""
     easy, hard = queries.easy, queries.hard
     tensors = (queries.rows, easy.starts, easy.entities, hard.starts, hard.entities)
     arrays = [tensor.numpy().astype(np.int32) for tensor in (*tensors, queries.needed)]
+    content = io.BytesIO()
     stored: dict[str, Any] = dict(zip(ARRAYS, [*arrays, np.int64(queries.drawn)], strict=True))
-    with contextlib.suppress(OSError):  # a full disk, say: the next run draws again
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **stored)
-            os.replace(partial, path)
-        except BaseException:
-            os.unlink(partial)
-            raise
+    np.savez(content, **stored)
+    with contextlib.suppress(OSError):
+        write_bytes(path, content.getvalue())

@@ -1,16 +1,16 @@
 """Truth between false and true: t-norms, t-conorms and negation on calibrated scores.
 
-The truth of a triple with score s is the probability σ(s) that training gave it, never s itself: a
-t-norm of unbounded scores means nothing. Each logic holds truth values in the form in which fp32
-tells them apart and its operations are cheap:
+The truth of a triple with score s is its probability σ(s): a t-norm of unbounded scores has no
+meaning. Each logic holds truth values in a form that fp32 resolves and that makes its operations
+cheap:
 
 - `Product` holds log p, which resolves the small products of chains and, as log p ≈ −(1 − p),
   values near 1 as well;
 - `Minimum` holds logits, on which minimum, maximum and 1 − p (a change of sign) are exact;
 - `Lukasiewicz` holds p in fp64, since its operations add and subtract 1.
 
-All forms grow with p, so entities are compared, and the best kept, without turning them back. At
-the end `logits` gives what is ranked, so that ties are judged as those of scores are.
+All forms grow with p, so that entities are compared in them. `logits` are ranked, so that ties are
+those of scores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FuzzyLogic(ABC):
 
     Attributes:
         dtype: of truth values.
-        false, true: what p = 0 and p = 1 are.
+        false, true: the forms of p = 0 and p = 1.
     """
 
     dtype: torch.dtype
@@ -60,18 +60,18 @@ class FuzzyLogic(ABC):
 
     @abstractmethod
     def prepare(self, scores: Tensor) -> Tensor:
-        """Scores in the form in which `some` takes them; written over them."""
+        """Scores in the form that `some` takes, in place."""
 
     @abstractmethod
     def some(self, truth: Tensor, prepared: Tensor) -> Tensor:
-        """Whether some x is in a set and in relation to t: the greatest `truth` ⊤ σ(score).
+        """The truth that some x is in a set and in relation to t: max over x of `truth` ⊤ σ(score).
 
-        The same as `conjunction` and a maximum over x, in few passes over memory.
+        `conjunction` and a maximum, in few passes over memory.
 
         Args:
             truth: [B, K], of each x.
-            prepared: [B or 1, K, W], the scores of (x, r, t) for W entities t, by `prepare`;
-                overwritten, unless there is one for all B.
+            prepared: [B or 1, K, W], scores of (x, r, t) for W entities t, by `prepare`;
+                overwritten unless one is for all B.
 
         Returns:
             [B, W].
@@ -108,12 +108,12 @@ class Product(FuzzyLogic):
 
 
 def _plus(a: Tensor, b: Tensor) -> Tensor:
-    """a [B or 1, K, W] + b [B, K]; written over an a that is not for all B."""
+    """a [B or 1, K, W] + b [B, K], in place unless one a is for all B."""
     return a.add_(b.unsqueeze(2)) if len(a) > 1 else a + b.unsqueeze(2)
 
 
 def _log_complement(a: Tensor) -> Tensor:
-    """log(1 − eᵃ) for a ≤ 0, each way where it is exact (Mächler 2012)."""
+    """log(1 − eᵃ) for a ≤ 0, by expm1 or log1p where each keeps its digits (Mächler 2012)."""
     near_true = a > -0.6931472
     return torch.where(near_true, torch.log(-torch.expm1(a)), torch.log1p(-torch.exp(a)))
 

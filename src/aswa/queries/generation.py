@@ -23,10 +23,10 @@ from aswa.queries.algebra import (
 from aswa.queries.drawing import Drawing
 from aswa.queries.traversal import NONE, Edges, answers, held_out_edges
 
-CANDIDATES = 2**10  # drawn at a time
-PATIENCE = 32  # times without one new query, after which a graph is taken to have no more
-EFFORT = 32  # candidates a query wanted, after which the balance is left as it is
-AT_A_TIME = 2**23  # numbers of a matrix [queries, entities]
+CANDIDATES = 2**10  # in a draw
+MAX_IDLE_DRAWS = 32  # without a new query, after which the graph has no more
+MAX_CANDIDATES = 32  # of each wanted query, after which depths stay out of balance
+NUMBERS_HELD = 2**23  # of a matrix [queries, entities]
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Answers:
         return self.starts.diff()
 
     def query(self) -> Tensor:
-        """The query that each answer belongs to, int64 [K]."""
+        """The query of each answer, int64 [K]."""
         return torch.repeat_interleave(self.counts())
 
     @staticmethod
     def of(query: Tensor, entities: Tensor, n: int) -> Answers:
-        """From pairs in the order of their queries."""
+        """From pairs (query [K], entity [K]) in the order of the n queries."""
         counts = torch.bincount(query, minlength=n)
         return Answers(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), entities)
 
@@ -62,10 +62,10 @@ class Queries:
     Attributes:
         structure: its name.
         rows: int64 [n, columns], see `aswa.queries.algebra.columns`.
-        easy, hard: their answers; a hard one needs a held-out edge, an easy one does not.
-        needed: int64 [number of hard answers], how many held-out edges each needs at least; empty
-            where that is not known.
-        drawn: candidates that were looked at to find these; 0 for those that were read.
+        easy, hard: answers; a hard one needs a held-out edge, an easy one does not.
+        needed: int64 [hard answers], the least number of held-out edges of each; empty for queries
+            from files.
+        drawn: candidates looked at; 0 for queries from files.
     """
 
     structure: str
@@ -82,14 +82,14 @@ class Queries:
 class Sampler:
     """Draws queries whose answers need edges of a split.
 
-    Known are the triples of train (for `valid`), or of train and valid (for `test`); held out are
-    those of the split that are not known.
+    For `valid` the triples of train are known, for `test` those of train and valid. The other
+    triples of the split are held out.
 
     Args:
         graph: with reciprocals.
         split: `valid` or `test`.
         seed: of the drawing; each structure has random numbers of its own.
-        max_answers: a query with more answers, easy and hard together, is not taken.
+        max_answers: most answers of a query, easy and hard together.
     """
 
     def __init__(
@@ -103,10 +103,10 @@ class Sampler:
         self._split, self._seed, self._max_answers = split, seed, max_answers
 
     def draw(self, name: str, n: int) -> Queries:
-        """Up to n different queries of one structure; fewer where no more are found.
+        """Up to n different queries of one structure; fewer where the graph has no more.
 
-        Each has at least one hard answer. Those whose hardest answer needs 1, 2, … held-out edges
-        are as equal in number as what was found allows. A negation takes some answer away.
+        Each has at least one hard answer, and its negation takes an answer away. Queries whose
+        hardest answer needs 1, 2, … held-out edges are as equal in number as possible.
 
         Raises:
             UnknownStructure: no structure has this name.
@@ -122,13 +122,13 @@ class Sampler:
         quota = -(-n // deepest)
         found, seen = _Found.none(shape), set[tuple[int, ...]]()
         drawn = idle = 0
-        while idle < PATIENCE:
+        while idle < MAX_IDLE_DRAWS:
             counts = torch.bincount(found.depth, minlength=deepest + 1)[1:]
-            if len(found.rows) >= n and (int(counts.min()) >= quota or drawn >= EFFORT * n):
+            if len(found.rows) >= n and (int(counts.min()) >= quota or drawn >= MAX_CANDIDATES * n):
                 break
             rows = drawing.draw(CANDIDATES, generator)
             drawn += CANDIDATES
-            # In the order of drawing, so that the first of them are like the rest.
+            # In the order of drawing, so that a prefix is a sample of all.
             new = [row for row in dict.fromkeys(map(tuple, rows.tolist())) if row not in seen]
             seen.update(new)
             fresh = torch.tensor(new, dtype=torch.int64).view(-1, rows.shape[1])
@@ -138,10 +138,10 @@ class Sampler:
         return _chosen(name, found, n, drawn)
 
     def _with_answers(self, shape: Expression, rows: Tensor) -> _Found:
-        """Those of the queries that have hard answers, not too many, and a negation that counts."""
+        """The queries with hard answers, not too many answers, and a negation that counts."""
         positive = without_negation(shape)
         found = _Found.none(shape)
-        size = max(1, AT_A_TIME // self._edges.n_entities)
+        size = max(1, NUMBERS_HELD // self._edges.n_entities)
         for part in rows.split(size):
             needed, easy, hard = answers(shape, part, self._edges, self._known)
             n = (easy | hard).sum(1)
@@ -152,20 +152,22 @@ class Sampler:
         return found
 
     def _counts(self, shape: Expression, positive: Expression, rows: Tensor) -> Tensor:
-        """Whether there are more answers without the negation, bool [n]."""
+        """Whether the query has more answers without the negation, bool [n]."""
         kept = [i for i, under in enumerate(_under_negation(shape)) if not under]
-        all_of_them = held_out_edges(positive, rows[:, kept], self._edges) < NONE
-        these = held_out_edges(shape, rows, self._edges) < NONE
-        return (all_of_them & ~these).any(1)
+        without = held_out_edges(positive, rows[:, kept], self._edges) < NONE
+        with_negation = held_out_edges(shape, rows, self._edges) < NONE
+        return (without & ~with_negation).any(1)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """Queries with their answers, in the order in which they were found.
+    """Queries with their answers, in the order of drawing.
 
     Attributes:
-        rows: int64 [n, columns]; depth: int64 [n], held-out edges that the hardest answer needs.
-        easy, hard: int64 [2, K], which query and which entity; needed: int64 [K of hard].
+        rows: int64 [n, columns].
+        depth: int64 [n], held-out edges that the hardest answer needs.
+        easy, hard: int64 [2, K], query and entity.
+        needed: int64 [K of hard].
     """
 
     rows: Tensor
@@ -222,9 +224,9 @@ def _chosen(name: str, found: _Found, n: int, drawn: int) -> Queries:
     )
 
 
-def _under_negation(of: Expression, under: bool = False) -> Iterator[bool]:
-    """For each column of a structure, whether a negation is over it."""
-    for child in of.children:
-        yield from _under_negation(child, under or isinstance(of, Negation))
-    if isinstance(of, (Anchor, Projection)):
+def _under_negation(expression: Expression, under: bool = False) -> Iterator[bool]:
+    """For each column of a structure, whether it is under a negation."""
+    for child in expression.children:
+        yield from _under_negation(child, under or isinstance(expression, Negation))
+    if isinstance(expression, (Anchor, Projection)):
         yield under

@@ -1,8 +1,8 @@
 """Queries as nested tuples, the notation of BetaE's files: `("e", ("r", "r"))` is a `2p`.
 
-A chain is a pair of what it starts from and what is done to it, one relation or "n" (negation)
-after the other; an intersection is a tuple of its members, a union the same with a last member
-("u",). The form follows from the algebra, so that a new structure has one without being told.
+A chain is a pair of its start and its operations, a relation or "n" (negation) each; an
+intersection is a tuple of its members; a union is the same with a last member ("u",). The form
+follows from the algebra, also for a new structure.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from aswa.queries.algebra import (
     structure,
 )
 
-# How the files write negation and union where a query has numbers for names.
+# Negation and union in queries by numbers.
 MARKS = {"n": -2, "u": -1}
 
 
 class MalformedQuery(ValueError):
-    """A query that is not one; says what is wrong with it and what it should look like."""
+    """A query does not have the form of its structure; says where, and what the form is."""
 
 
-def nested_form(of: Expression) -> Any:
+def nested_form(expression: Expression) -> Any:
     """The nested tuple of a structure, with "e", "r", "n" and "u" in it."""
     operations: list[str] = []
-    while isinstance(of, (Projection, Negation)):
-        operations.insert(0, "r" if isinstance(of, Projection) else "n")
-        of = of.of
-    if isinstance(of, Anchor):
+    while isinstance(expression, (Projection, Negation)):
+        operations.insert(0, "r" if isinstance(expression, Projection) else "n")
+        expression = expression.operand
+    if isinstance(expression, Anchor):
         base: Any = "e"
     else:
-        assert isinstance(of, (Intersection, Union))
-        base = tuple(nested_form(member) for member in of.members)
-        base += (("u",),) if isinstance(of, Union) else ()
+        assert isinstance(expression, (Intersection, Union))
+        base = tuple(nested_form(member) for member in expression.members)
+        base += (("u",),) if isinstance(expression, Union) else ()
     return (base, tuple(operations)) if operations else base
 
 
 def flatten(query: Any, form: Any, where: str = "the query") -> Iterator[tuple[str, Any]]:
-    """Pairs of a letter (e or r) and what a nested query names there, in the order of `columns`.
+    """Pairs of a letter (e or r) and a name of a nested query, in the order of `columns`.
 
     Raises:
         MalformedQuery: the query does not have this form.
@@ -102,7 +102,7 @@ def read_query(
 
 
 def write_query(name: str, row: Sequence[Any]) -> Any:
-    """The nested tuple of a row: the inverse of `read_query`, with whatever stands in the row."""
+    """The nested tuple of a row of names or numbers: the inverse of `read_query`."""
     parts = iter(row)
 
     def filled(form: Any) -> Any:

@@ -1,8 +1,8 @@
 """Filtered ranks of the hard answers of queries, by the rules of `aswa.tasks.ranking`.
 
-Each hard answer is ranked among the entities that are no other answer, easy or hard. A query counts
-once, however many answers it has: its metrics are means over its hard answers, and those of a
-structure means over its queries (Ren and Leskovec, NeurIPS 2020).
+Each hard answer is ranked among the entities that are no other answer, easy or hard. Metrics of a
+query are means over its hard answers, those of a structure means over its queries (Ren and
+Leskovec, NeurIPS 2020).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class QueryRanking:
         self._rows = queries.rows.to(device)
         self._query = queries.hard.query().to(device)
         self._counts = queries.hard.counts().to(device)
-        # To rank, a query is the head of triples with the one relation that there is.
+        # For the ranking a query is a head, with one relation.
         hard = _triples(queries.hard.query(), queries.hard.entities)
         easy = _triples(queries.easy.query(), queries.easy.entities)
         answers = TailIndex(torch.cat([hard, easy]), 1).to(device)

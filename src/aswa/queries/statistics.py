@@ -1,4 +1,4 @@
-"""What a set of queries is like, as a table for people."""
+"""A table of statistics of queries."""
 
 from __future__ import annotations
 
@@ -17,32 +17,34 @@ HEADER = (
 
 
 def describe(queries: Iterable[Queries]) -> str:
-    """A line a structure: how many queries, mean numbers of answers, what the hard ones need.
+    """A line for each structure: queries, mean numbers of answers, what hard answers need.
 
-    `needs 1`, `2`, `3`: of the hard answers, the part that needs at least so many held-out edges;
-    an answer that needs one is as good as a link prediction once the rest is followed.
+    `needs 1`, `2`, `3`: the share of hard answers whose least number of held-out edges is 1, 2, 3.
+    An answer that needs one edge is a link prediction after a traversal.
     """
     return tabulate(
         [_line(each) for each in queries], HEADER, disable_numparse=True, stralign="right"
     )
 
 
-def _line(of: Queries) -> list[str]:
-    letters = columns(structure(of.structure))
+def _line(queries: Queries) -> list[str]:
+    letters = columns(structure(queries.structure))
     distinct = {
-        letter: len(torch.unique(of.rows[:, [i for i, c in enumerate(letters) if c == letter]]))
+        letter: len(
+            torch.unique(queries.rows[:, [i for i, c in enumerate(letters) if c == letter]])
+        )
         for letter in "er"
     }
-    parts = torch.bincount(of.needed, minlength=4)[1:4].double() / max(1, len(of.needed))
+    parts = torch.bincount(queries.needed, minlength=4)[1:4].double() / max(1, len(queries.needed))
     return [
-        of.structure,
-        f"{len(of):,}",
-        f"{_mean(of.easy.counts()):.1f}",
-        f"{_mean(of.hard.counts()):.1f}",
-        *(f"{part:.0%}" if len(of.needed) else "–" for part in parts.tolist()),
+        queries.structure,
+        f"{len(queries):,}",
+        f"{_mean(queries.easy.counts()):.1f}",
+        f"{_mean(queries.hard.counts()):.1f}",
+        *(f"{part:.0%}" if len(queries.needed) else "–" for part in parts.tolist()),
         f"{distinct['e']:,}",
         f"{distinct['r']:,}",
-        f"{of.drawn:,}",
+        f"{queries.drawn:,}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Query answering: link prediction, whose weights at the end answer logical queries as well."""
+"""Query answering: link prediction whose final weights answer logical queries as well."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ from aswa.tasks.link_prediction import LinkPrediction, as_one
 
 
 class QueryAnswering(LinkPrediction):
-    """As `LinkPrediction`, with further metrics on valid and test.
+    """`LinkPrediction` with further metrics on valid and test.
 
-    For each structure, `mrr_2p`, `hits@1_2p`, … over its hard answers; and as `mrr_epfo` and
-    `mrr_negation`, … the means over the structures without negation and over those with it.
-    Queries are drawn, or read, for a split when its metrics are first asked for: those of test at
-    the end, when selection is over.
+    `mrr_2p`, `hits@1_2p`, … are over the hard answers of each structure; `mrr_epfo`, `mrr_negation`,
+    … are means over the structures without and with negation. The queries of a split are drawn or
+    read when its metrics are first asked for: those of test after selection.
     """
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:

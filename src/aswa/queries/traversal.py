@@ -10,18 +10,17 @@ from torch import Tensor
 from aswa.data.knowledge_graph import TailIndex
 from aswa.queries.algebra import Anchor, Expression, Intersection, Negation, Projection
 
-# No answer, whatever is held out. As a number of edges it is more than any query has, and so are
-# sums of a few of it.
+# Edges of an entity that is no answer: more than any query has. Sums of a few fit in int16.
 NONE = 2**10
 
 
 class Edges:
-    """Known edges, some of which are held out, to be followed from head to tail, or drawn from.
+    """Known and held-out edges, to be followed from head to tail or drawn from.
 
     Args:
-        triples: int64 [n, 3], with reciprocals: r⁻¹ of r < n_relations / 2 is r + n_relations / 2.
-        held_out: int64 [m, 3], further edges, which cost 1 each; one that is known as well is not
-            held out.
+        triples: int64 [n, 3], known, with reciprocals: r⁻¹ of r < n_relations / 2 is
+            r + n_relations / 2.
+        held_out: int64 [m, 3], which cost 1 each; an edge that is known as well costs 0.
         n_entities, n_relations: numbers of ids; reciprocal relations count.
     """
 
@@ -55,34 +54,34 @@ class Edges:
         return there[row], self.index.tails[edge], self.cost[edge]
 
     def held_out(self) -> Edges | None:
-        """Those that are held out, by themselves; None if there are none."""
+        """The held-out edges alone; None without any."""
         triples = self.index.triples()[self.cost > 0]
         if not len(triples):
             return None
         return Edges(triples, triples[:0], self.n_entities, self.n_relations)
 
     def draw_into(self, t: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """An edge into each t [B], drawn evenly: its head, its relation, and whether there is one.
+        """An edge into each t [B], drawn evenly: head, relation, and whether t has an edge.
 
-        The edges into an entity are those out of it, read backwards.
+        The edges into an entity are those out of it, reversed.
         """
         n = self._first[t + 1] - self._first[t]
         edge = (self._first[t] + _below(n, generator)).clamp_(max=len(self._r) - 1)
         return self.index.tails[edge], self.inverse(self._r[edge]), n > 0
 
     def draw_tail(self, h: Tensor, r: Tensor, generator: torch.Generator) -> Tensor:
-        """A tail of each edge from h [B] along r [B], which there are, drawn evenly."""
+        """A tail of each pair h [B], r [B], which must have an edge, drawn evenly."""
         first = self.index.starts[self.index.find(h, r)]
         n = self.index.starts[self.index.find(h, r) + 1] - first
         return self.index.tails[first + _below(n, generator)]
 
     def inverse(self, r: Tensor) -> Tensor:
-        """The relation that leads back."""
+        """The reciprocal of each r [B]."""
         return (r + self.n_relations // 2) % self.n_relations
 
 
 def _below(n: Tensor, generator: torch.Generator) -> Tensor:
-    """A whole number below each n [B]; 0 where n is."""
+    """A whole number below each n [B]; 0 where n is 0."""
     return (torch.rand(len(n), generator=generator, dtype=torch.float64) * n).long()
 
 
@@ -92,11 +91,11 @@ def _keys(triples: Tensor, n_entities: int, n_relations: int) -> Tensor:
 
 
 def held_out_edges(structure: Expression, queries: Tensor, edges: Edges) -> Tensor:
-    """How many held-out edges each entity needs to be an answer: int16 [B, n_entities].
+    """The held-out edges that each entity needs to be an answer: int16 [B, n_entities].
 
-    The least number over all ways to derive it; `NONE` where there is no way. A member of an
-    intersection adds its edges to those of the others. Negation looks at all edges, held out or
-    not, and needs none. An entity is an answer over all edges where the number is below `NONE`.
+    The least number over all derivations; `NONE` without a derivation. The members of an
+    intersection add up. Negation follows all edges and needs none. The answers over all edges are
+    the entities below `NONE`.
 
     Args:
         queries: int64 [B, columns], see `aswa.queries.algebra.columns`.
@@ -104,16 +103,18 @@ def held_out_edges(structure: Expression, queries: Tensor, edges: Edges) -> Tens
     return _traverse(structure, iter(queries.unbind(1)), len(queries), edges)
 
 
-def _traverse(of: Expression, columns: Iterator[Tensor], n_queries: int, edges: Edges) -> Tensor:
-    if isinstance(of, Anchor):
+def _traverse(
+    expression: Expression, columns: Iterator[Tensor], n_queries: int, edges: Edges
+) -> Tensor:
+    if isinstance(expression, Anchor):
         found = torch.full((n_queries, edges.n_entities), NONE, dtype=torch.int16)
         return found.scatter_(1, next(columns).unsqueeze(1), 0)
-    parts = [_traverse(child, columns, n_queries, edges) for child in of.children]
-    if isinstance(of, Projection):
+    parts = [_traverse(child, columns, n_queries, edges) for child in expression.children]
+    if isinstance(expression, Projection):
         return _project(parts[0], next(columns), edges)
-    if isinstance(of, Negation):
+    if isinstance(expression, Negation):
         return torch.where(parts[0] < NONE, NONE, 0).to(torch.int16)
-    if isinstance(of, Intersection):
+    if isinstance(expression, Intersection):
         return torch.stack(parts).sum(0).clamp_(max=NONE).to(torch.int16)
     return torch.stack(parts).amin(0)
 
@@ -133,10 +134,11 @@ def answers(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Easy and hard answers of queries.
 
-    An answer over all edges is easy if it is one over the known edges too, and hard otherwise.
+    An answer over all edges is easy if the known edges alone give it, and hard otherwise.
 
     Args:
-        edges: all of them; known: without those that are held out.
+        edges: known and held out.
+        known: without those that are held out.
 
     Returns:
         needed: int16 [B, n_entities], see `held_out_edges`; easy, hard: bool [B, n_entities].
