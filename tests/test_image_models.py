@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -48,14 +49,22 @@ def test_parameters_are_as_many_as_published(name: str, classes: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_and_gradients_reach_everything(name: str) -> None:
-    """Every parameter takes part in the loss; logits have one number a class."""
+    """Every parameter takes part in the loss; logits have one number a class.
+
+    A bias before batch-norm has a gradient of 0, of which rounding errors are left.
+    """
     small = {"preresnet110": {"depth": 20}, "preresnet164": {"depth": 29}}.get(name, {})
     small |= {"depth": 10, "widen": 2} if name == "wide_resnet28x10" else {}
     model = build(name, classes=7, **small).train()
     logits = model(torch.randn(4, 3, 32, 32))
     assert logits.shape == (4, 7)
     logits.square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    parts = list(model.modules())
+    unused = {id(a.bias) for a, b in pairwise(parts) if isinstance(b, nn.BatchNorm2d)
+              and isinstance(a, nn.Conv2d)}  # fmt: skip
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        assert id(parameter) in unused or parameter.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("name", ["vgg16_bn", "preresnet110"])

@@ -14,6 +14,7 @@ from torch import Tensor
 from aswa.config import ConfigError, load
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
+from aswa.models.kge.ensemble import Ensemble
 from aswa.registry import MODELS
 from aswa.tasks.link_prediction import LinkPrediction
 
@@ -123,7 +124,25 @@ def test_keci_has_the_smaller_algebras_in_it(p: int, q: int, other: str) -> None
     keci, plain = build("keci", p=p, q=q), build(other, seed=1)
     plain.load_state_dict(keci.state_dict())
     h, r = torch.cartesian_prod(torch.arange(7), torch.arange(4)).unbind(1)
-    torch.testing.assert_close(keci.score_all(h, r), plain.score_all(h, r), rtol=1e-13, atol=1e-13)
+    # 24 terms of size 10, in another order: 24 · 2^-52 · 10 · a few.
+    torch.testing.assert_close(keci.score_all(h, r), plain.score_all(h, r), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_ensemble_scores_the_mean(n: int) -> None:
+    """Members of different families and dimensions, one by one and over all entities."""
+    members = [
+        build(name, dim, seed)
+        for name, dim, seed in [("distmult", 6, 0), ("keci", 8, 1), ("complex", DIM, 2)][:n]
+    ]
+    h, r = torch.cartesian_prod(torch.arange(7), torch.arange(4)).unbind(1)
+    expected = torch.stack([member.score_all(h, r) for member in members]).mean(0)
+    ensemble = Ensemble(members)
+    assert not ensemble.entity.requires_grad
+    torch.testing.assert_close(ensemble.score_all(h, r), expected, rtol=0, atol=1e-12)
+    tails = torch.arange(28) % 7
+    wanted = expected.gather(1, tails[:, None]).squeeze(1)
+    torch.testing.assert_close(ensemble.score(h, r, tails), wanted, rtol=0, atol=1e-12)
 
 
 # --- What every registered model promises ---

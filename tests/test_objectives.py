@@ -10,15 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aswa.config import BaseOptimizerConfig, load
+from aswa.config import load
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
 from aswa.tasks.link_prediction import LinkPrediction
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
-from aswa.training.optimizers import build_optimizer
 
 BATCH_SIZES = [1, 7, 32, 10_000]  # of 36 to 120 examples: some divide, some do not
+# Relative error of a mean of a thousand positive terms in fp32, each from a score of 8 terms of
+# size 10: (8 + 8) · EPS · 10, and as much for the sum.
+OF_A_MEAN = 4e-5
 
 
 class Listener(nn.Module):
@@ -116,7 +118,7 @@ def test_one_vs_all_is_cross_entropy_over_the_entities(
     for batch_size in BATCH_SIZES:
         losses = OneVsAll(small_graph.train, smoothing).losses(model, batch_size, generator())
         total = sum(loss.double() * n for loss, n in losses) / len(small_graph.train)
-        torch.testing.assert_close(total, expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(total, expected, rtol=OF_A_MEAN, atol=0)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -136,7 +138,7 @@ def test_batch_size_does_not_change_the_kvsall_loss(
     for batch_size in BATCH_SIZES:
         losses = KvsAll(index, smoothing).losses(model, batch_size, generator())
         total = sum(loss.double() * n for loss, n in losses)
-        torch.testing.assert_close(total, expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(total, expected, rtol=OF_A_MEAN, atol=0)
 
 
 @pytest.mark.parametrize("name", ["kvsall", "1vsall", "negative_sampling"])
@@ -161,14 +163,14 @@ def test_the_generator_alone_decides_the_order(small_graph: KnowledgeGraph, name
 
 
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # torch's own Adagrad
-@pytest.mark.parametrize("rule", ["sgd", "adagrad"])
+@pytest.mark.parametrize("rule", ["SGD", "Adagrad"])
 def test_sparse_gradients_change_no_weight(small_graph: KnowledgeGraph, rule: str) -> None:
     """Several epochs of negative sampling; batches leave rows out and repeat others."""
 
     def train(sparse: bool) -> BilinearModel:
         model = kge.build("complex", 40, 6, 8, init_scale=1.0, generator=generator())
         model.sparse_gradient = sparse
-        optimizer = build_optimizer(BaseOptimizerConfig(rule), model, lr=0.1)
+        optimizer = getattr(torch.optim, rule)(model.parameters(), lr=0.1)
         objective = NegativeSampling(small_graph.train, 40, negatives=2)
         for epoch in range(3):
             for loss, _ in objective.losses(model, 8, generator(epoch)):
@@ -181,7 +183,8 @@ def test_sparse_gradients_change_no_weight(small_graph: KnowledgeGraph, rule: st
 
     dense, sparse = train(False).state_dict(), train(True).state_dict()
     for name, weights in dense.items():
-        torch.testing.assert_close(weights, sparse[name], rtol=1e-5, atol=1e-6)
+        # 24 steps, each of which may round a weight of size 1 otherwise: 24 · EPS.
+        torch.testing.assert_close(weights, sparse[name], rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize(
@@ -202,5 +205,5 @@ def test_gradients_are_sparse_only_where_that_changes_nothing(
     """The task decides by update rule and objective; UMLS has 135 entities."""
     few = ["model.objective=negative_sampling", "model.negatives=1", "batch_size=2"]
     task = LinkPrediction(load([*few, *overrides]), torch.device("cpu"))
-    model = task.build_model(generator())
-    assert model.sparse_gradient is sparse
+    assert task.sparse_gradient is sparse
+    assert task.build_model(generator()).sparse_gradient is sparse

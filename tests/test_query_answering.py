@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
 from aswa.queries.algebra import STRUCTURES, columns, e, p
 from aswa.queries.answering import Answerer, ask
+from aswa.queries.betae import write_betae
 from aswa.queries.fuzzy_logic import LOGICS
 from aswa.queries.generation import Sampler
 from aswa.queries.nested import nested_form
 from aswa.queries.ranking import QueryRanking
 from aswa.results.store import read_record
+from aswa.tasks.link_prediction import as_one
 from aswa.tasks.ranking import FilteredRanking
 from aswa.training import reuse
 from aswa.training.session import execute
@@ -35,10 +38,21 @@ N_ENTITIES, N_RELATIONS = 5, 3
 CPU, BUDGET = torch.device("cpu"), 64 * 2**20
 
 
-def random_model(n_entities: int, n_relations: int, scale: float = 1.0) -> BilinearModel:
-    generator = torch.Generator().manual_seed(1)
+def random_model(
+    n_entities: int, n_relations: int, scale: float = 1.0, seed: int = 1
+) -> BilinearModel:
+    generator = torch.Generator().manual_seed(seed)
     options = {"init_scale": scale, "generator": generator}
     return kge.build("complex", n_entities, n_relations, 8, **options).eval()
+
+
+def rounding(model: BilinearModel) -> float:
+    """A bound on the rounding error of a score in fp32: terms · EPS · magnitude.
+
+    A probability has a quarter of it (the slope of σ), so that of four hops has no more.
+    """
+    sizes = [float(table.detach().norm(dim=1).max()) for table in (model.entity, model.relation)]
+    return (8 + 4) * torch.finfo(torch.float32).eps * sizes[0] ** 2 * sizes[1]
 
 
 @st.composite
@@ -61,7 +75,21 @@ def test_exact_answers_are_those_of_brute_force(
     expected = truth(ALL[name], row, lambda h, r, t: scores[h][r][t], N_ENTITIES, tnorm)
     answerer = Answerer(model, LOGICS[tnorm](), N_ENTITIES)
     found = answerer.probabilities(ALL[name], torch.tensor([row, row]))[1]
-    torch.testing.assert_close(found, torch.tensor(expected).double(), rtol=2e-5, atol=1e-6)
+    error = 2 * rounding(model)  # up to five hops, and 1 − p
+    torch.testing.assert_close(found, torch.tensor(expected).double(), rtol=4 * error, atol=error)
+
+
+def test_several_members_answer_by_their_mean_score() -> None:
+    members = [random_model(N_ENTITIES, N_RELATIONS, seed=seed) for seed in (1, 2, 3)]
+    everything = torch.cartesian_prod(torch.arange(N_ENTITIES), torch.arange(N_RELATIONS))
+    each = torch.stack([member.score_all(*everything.unbind(1)) for member in members])
+    scores = each.mean(0).view(N_ENTITIES, N_RELATIONS, -1).tolist()
+    row = [0, 1, 2, 3, 1]
+    expected = truth(STRUCTURES["pi"], row, lambda h, r, t: scores[h][r][t], N_ENTITIES, "product")
+    answerer = Answerer(as_one(members), LOGICS["product"](), N_ENTITIES)
+    (found,) = answerer.probabilities(STRUCTURES["pi"], torch.tensor([row]))
+    error = max(map(rounding, members))
+    torch.testing.assert_close(found, torch.tensor(expected).double(), rtol=0, atol=error)
 
 
 @pytest.mark.parametrize("tnorm", LOGICS)
@@ -138,9 +166,14 @@ def test_a_query_counts_once_however_many_answers_it_has(umls: KnowledgeGraph) -
 
 @pytest.mark.parametrize("tnorm", LOGICS)
 def test_one_hop_is_link_prediction(umls: KnowledgeGraph, tnorm: str) -> None:
-    """The ranks of 1p queries are those of their triples, to the last one."""
+    """The ranks of 1p queries are those of their triples, to the last one.
+
+    Numbers in halves make every score a multiple of 1/8, exact in whatever order it is summed.
+    """
     n, m = len(umls.entities), len(umls.relations)
     model = random_model(n, m, 0.7)
+    for table in (model.entity, model.relation):
+        table.data.mul_(2).round_().div_(2)
     queries = Sampler(umls, "test").draw("1p", 1000)
     row = queries.rows[queries.hard.query()]
     triples = torch.cat([row, queries.hard.entities.unsqueeze(1)], 1)
@@ -153,21 +186,27 @@ def test_one_hop_is_link_prediction(umls: KnowledgeGraph, tnorm: str) -> None:
 @pytest.mark.parametrize("tnorm", LOGICS)
 @pytest.mark.parametrize("name", ["2p", "3p", "ip", "up", "pin", "pni"])
 def test_a_beam_grows_into_the_exact_answers(umls: KnowledgeGraph, name: str, tnorm: str) -> None:
-    """More candidates never make a set smaller, and all but one of them give what the exact way
-    gives, which goes by relations instead of by queries."""
+    """More candidates never lower the truth of a projection; all but the least likely entity give
+    the exact truth, which is computed by relations instead of by queries.
+
+    In `3p` a beam follows a beam: the second may choose others for a larger first.
+    """
     n, m = len(umls.entities), len(umls.relations)
     model = random_model(n, m, 0.7)
     shape, rows = STRUCTURES[name], Sampler(umls, "test").draw(name, 40).rows
     exact = Answerer(model, LOGICS[tnorm](), n).probabilities(shape, rows)
-    gaps, before = [], torch.zeros(40, n)
-    for k in (1, 4, 16, 64, n - 1):
-        found = Answerer(model, LOGICS[tnorm](), k).probabilities(shape, rows)
-        if name in ("2p", "up"):
-            assert (found <= exact + 1e-6).all() and (found >= before - 1e-6).all()
-        gaps.append(float((found - exact).abs().max()))
-        before = found
-    assert gaps == sorted(gaps, reverse=True) and gaps[0] > 0.01
-    assert gaps[-1] < 1e-5, "all but the least likely entity"
+    up = -1 if name == "pni" else 1  # where the projection is under a negation
+    beams = [
+        up * Answerer(model, LOGICS[tnorm](), k).probabilities(shape, rows)
+        for k in (1, 4, 16, 64, n - 1)
+    ]
+    error = rounding(model)
+    if name != "3p":
+        for fewer, more in pairwise([*beams, up * exact]):
+            assert (more >= fewer - error).all()
+    gaps = [float((found - up * exact).abs().max()) for found in beams]
+    assert gaps[0] > 0.01
+    assert gaps[-1] < error
 
 
 def test_what_the_last_candidate_cannot_reach_is_exact(umls: KnowledgeGraph) -> None:
@@ -181,8 +220,8 @@ def test_what_the_last_candidate_cannot_reach_is_exact(umls: KnowledgeGraph) -> 
     beam = Answerer(model, logic, k).probabilities(STRUCTURES["2p"], rows)
     certain = beam >= bound
     assert certain.any() and not certain.all()
-    torch.testing.assert_close(beam[certain], exact[certain])
-    assert not torch.allclose(beam, exact)
+    torch.testing.assert_close(beam[certain], exact[certain], rtol=0, atol=rounding(model))
+    assert (exact - beam).max() > 0.01
 
 
 def test_a_query_is_asked_by_names(umls: KnowledgeGraph) -> None:
@@ -214,11 +253,12 @@ def test_of_equally_true_entities_the_first_are_kept() -> None:
 def test_answers_do_not_depend_on_the_company(small_graph: KnowledgeGraph, k: int) -> None:
     """A query has the same probabilities alone and among others."""
     n, m = len(small_graph.entities), len(small_graph.relations)
-    answerer = Answerer(random_model(n, m), LOGICS["product"](), k)
+    model = random_model(n, m)
+    answerer = Answerer(model, LOGICS["product"](), k)
     rows = torch.randint(6, (50, 5), generator=torch.Generator().manual_seed(0))
     together = answerer.probabilities(STRUCTURES["pi"], rows)
     alone = torch.cat([answerer.probabilities(STRUCTURES["pi"], row[None]) for row in rows])
-    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(together, alone, rtol=0, atol=rounding(model))
 
 
 @pytest.mark.parametrize("k", [3, 12])
@@ -237,7 +277,7 @@ def test_a_broken_entity_is_last_and_breaks_no_other(
         assert logits[:, 7].isnan().all() and not logits[:, :7].isnan().any()
         model.entity[7] = 0  # in relation to everything with p = 1/2
         (other,) = Answerer(model, LOGICS[tnorm](), k).logits(STRUCTURES["pi"], rows)
-    assert (logits[:, :7] <= other[:, :7] + 1e-5).all()
+    assert (logits[:, :7].sigmoid() <= other[:, :7].sigmoid() + rounding(model)).all()
 
 
 def test_a_variable_stands_for_something() -> None:
@@ -357,9 +397,11 @@ def test_images_have_no_queries() -> None:
 
 
 def test_files_are_read_and_known_by_their_bytes(tmp_path: Path, umls: KnowledgeGraph) -> None:
-    """A run on written queries has the rows of the run that drew them; the folder may move."""
-    from aswa.queries.betae import write_betae
+    """A run on written queries has the rows of the run that drew them; the folder may move.
 
+    Files sort queries. A score at another place of a matrix product may round otherwise, and then a
+    near tie breaks: one rank of hundreds.
+    """
     names = ["2p", "2u"]
     drawn = {
         split: {name: Sampler(umls, split).draw(name, 25) for name in names}
@@ -373,6 +415,6 @@ def test_files_are_read_and_known_by_their_bytes(tmp_path: Path, umls: Knowledge
     read = small_run(tmp_path, *chosen, f"task.folder={tmp_path / 'a'}")
     made = small_run(tmp_path, *chosen, "task.queries=25")
     for one, other in zip(read["rows"], made["rows"], strict=True):
-        assert one["value"] == pytest.approx(other["value"])
+        assert one["value"] == pytest.approx(other["value"], abs=0.01)
     (tmp_path / "b" / "test-queries.pkl").write_bytes(b"changed")
     assert load([*SMALL, *chosen, f"task.folder={tmp_path / 'b'}"]).run_id != runs[0].run_id

@@ -290,12 +290,32 @@ def test_ranks_are_fp32_when_training_is_not(model: str) -> None:
     assert not torch.equal(half.model.entity, full.model.entity)
     graph = task.graph
     index = TailIndex(torch.cat([graph.train, graph.valid]), len(graph.relations))
-    ranks = FilteredRanking(graph.valid, index, len(graph.entities)).ranks(
-        in_blocks(half.model.score_all)
-    )
+    ranking = FilteredRanking(graph.valid, index, len(graph.entities))
+    ranks = ranking.ranks(half.model.score_blocks)
     assert half.history["valid"]["sgd"] == [mean_reciprocal_rank(ranks)]
     with torch.autocast("cpu", torch.bfloat16):
-        coarse = FilteredRanking(graph.valid, index, len(graph.entities)).ranks(
-            in_blocks(half.model.score_all)
-        )
+        coarse = ranking.ranks(in_blocks(half.model.score_all))
     assert not torch.equal(coarse, ranks)  # so bf16 scores would have been noticed
+
+
+def test_several_members_are_ranked_by_their_mean_score() -> None:
+    """In halves, which makes every sum exact; one member, and a member twice, give one's values."""
+    task = LinkPrediction(load(["model=distmult", "model.dim=16"]), torch.device("cpu"))
+    members = [task.build_model(torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    for member in members:
+        for table in (member.entity, member.relation):
+            table.data.mul_(10).round_().div_(2)
+    one = task.metrics(members[:1], "valid")
+    assert task.score(members[0]) == one["mrr"]
+    assert task.metrics([members[0], members[0]], "valid") == one
+
+    def mean(h: Tensor, r: Tensor) -> Tensor:
+        return torch.stack([member.score_all(h, r).detach() for member in members]).mean(0)
+
+    graph = task.graph
+    known = TailIndex(torch.cat([graph.train, graph.valid]), len(graph.relations))
+    ranks = FilteredRanking(graph.valid, known, len(graph.entities)).ranks(in_blocks(mean))
+    both = task.metrics(members, "valid")
+    assert both["mrr"] == mean_reciprocal_rank(ranks) != one["mrr"]
+    assert both.keys() == one.keys() == task.metrics(members, "test").keys()
+    assert task.metrics(members, "train").keys() == {"loss"}

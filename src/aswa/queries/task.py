@@ -23,9 +23,9 @@ from aswa.tasks.link_prediction import LinkPrediction, as_one
 class QueryAnswering(LinkPrediction):
     """`LinkPrediction` with further metrics on valid and test.
 
-    `mrr_2p`, `hits@1_2p`, … are over the hard answers of each structure; `mrr_epfo`, `mrr_negation`,
-    … are means over the structures without and with negation. The queries of a split are drawn or
-    read when its metrics are first asked for: those of test after selection.
+    `mrr_2p`, `hits@1_2p`, … are over the hard answers of a structure; `mrr_epfo`, … and
+    `mrr_negation`, … are means over the structures without and with negation. The queries of a
+    split are drawn or read when its metrics are first asked for: those of test after selection.
     """
 
     def __init__(self, config: RunConfig, device: torch.device) -> None:
