@@ -73,6 +73,7 @@ def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert namespace["aswa"].n_averaged > 0 or page != README
 
 
+@pytest.mark.filterwarnings("ignore:the batch-norm statistics")
 def test_the_saved_average_is_the_model_without_prefixes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +110,7 @@ def test_commands_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z][a-z-]+)", text, re.MULTILINE)) <= targets
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert set(re.findall(r"\baswa-[a-z]+\b", text)) <= scripts.keys()
+    assert set(re.findall(r"(?:^|`)(aswa-[a-z]+)\b", text, re.MULTILINE)) <= scripts.keys()
     for module in re.findall(r"-m (benchmarks(?:\.\w+)+)", text):
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
     for name in re.findall(r"experiment=(\w+)", text):

@@ -191,8 +191,8 @@ def train(config: RunConfig, options: argparse.Namespace) -> dict[str, Any]:
     # a run, like the peers' data sets.
     for loss, _ in itertools.islice(losses(trajectory.model, torch.Generator()), WARM_UP):
         loss.backward()
-    trajectory.run_epoch()
-    seconds = trajectory.watch.seconds["train"]
+    trajectory.advance()
+    seconds = trajectory.timers.seconds["train"]
     return {
         "pairs": total, "entities": task.n_entities, "batch": config.batch_size,
         "seconds": epoch.epoch_seconds(total) if epoch.cut else seconds,

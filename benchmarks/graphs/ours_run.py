@@ -18,8 +18,6 @@ import tempfile
 import time
 from pathlib import Path
 
-KIND = "knowledge_graph"
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -35,10 +33,11 @@ def main() -> None:
     from aswa.config import load
     from aswa.training.session import execute
 
-    models = [entry.path for entry in registry.MODELS.values() if entry.kind == KIND]
-    task = registry.TASKS[registry.usual_task(KIND)].path
-    for path in (task, *models, *registry.AVERAGERS.values()):
-        registry.load(path)
+    for method in registry.METHODS.values():
+        registry.load(method.path)
+    config = load(options.overrides)
+    registry.load(config.kind.tasks[config.task.name].path)
+    registry.load(registry.MODELS[config.model.name])
     imported = time.perf_counter() - began
     with tempfile.TemporaryDirectory(prefix="ours-run-") as folder:
         fixed = ["device=cpu", "tracker=none", f"results_dir={folder}"]

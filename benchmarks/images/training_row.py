@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aswa.config import RunConfig, load
 from aswa.tasks.image_classification import ImageClassification
+from aswa.training.learner import Learner
 from aswa.training.session import pick_device
 from aswa.training.trajectory import Trajectory
 
@@ -80,22 +81,13 @@ def usual_loop(config: RunConfig, task: ImageClassification, model: nn.Module) -
         yield len(labels)
 
 
-def our_loop(trajectory: Trajectory) -> Iterator[int]:
-    """The steps of `Trajectory._train`, one at a time."""
-    task = trajectory.task
-    trajectory.model.train()
+def our_loop(learner: Learner, batch_size: int) -> Iterator[int]:
+    """The steps of a learner, epoch after epoch."""
     for epoch in itertools.count():
-        losses = task.losses(trajectory.model, torch.Generator().manual_seed(epoch))
-        while True:
-            with trajectory._autocast():
-                batch = next(losses, None)
-            if batch is None:
-                break
-            trajectory.optimizer.zero_grad()
-            trajectory.scaler.scale(batch[0]).backward()
-            trajectory.scaler.step(trajectory.optimizer)
-            trajectory.scaler.update()
-            yield batch[1]
+        learner.begin(epoch)
+        while learner.step():
+            yield batch_size
+        learner.forget()
 
 
 def flops_per_image(model: nn.Module, batch: int, device: torch.device) -> float:
@@ -139,16 +131,20 @@ def main() -> None:
         seconds = []
         for _ in range(options.warm_up + options.steps):  # epochs here
             start = _now(device)
-            trajectory.run_epoch()
+            trajectory.advance()
             seconds.append(_now(device) - start)
-        record |= {"epoch_seconds": seconds[options.warm_up :], "parts": trajectory.watch.seconds}
+        record |= {"epoch_seconds": seconds[options.warm_up :], "parts": trajectory.timers.seconds}
     else:
         model = trajectory.model
         record["flops_per_image"] = flops_per_image(model, config.batch_size, device)
         half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(config.precision, torch.float32)
         record["matrix_flops"] = matrix_rate(device, half)
         ours = options.loop == "ours"
-        loop = our_loop(trajectory) if ours else usual_loop(config, task, model)
+        loop = (
+            our_loop(trajectory.learners[0], config.batch_size)
+            if ours
+            else usual_loop(config, task, model)
+        )
         for _ in range(options.warm_up):
             next(loop)
         start = _now(device)
