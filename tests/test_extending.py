@@ -98,8 +98,3 @@ def test_a_command_of_the_page_runs(command: str, project: Path, tmp_path: Path)
     assert {row["metric"] for row in record["rows"]} <= record["metrics"].keys()
     for metric in record["metrics"].values():
         assert metric["label"] and metric["higher_is_better"] is not None
-
-
-def test_the_toy_mixing_mixes(project: Path) -> None:
-    (text,) = (text for _, text in BLOCK.findall(PAGE.read_text()) if text.startswith("# run\n"))
-    run(project, "-c", text + "\nassert rows")
