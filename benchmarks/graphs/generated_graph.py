@@ -34,6 +34,7 @@ class Size:
     def overrides(self, folder: str) -> list[str]:
         """Words that tell our configuration about a graph of this size in `folder`."""
         splits = [f"dataset.triples.{split}={getattr(self, split)}" for split in SPLITS]
+        splits += [f"dataset.sha256.{split}=null" for split in SPLITS]
         return [
             "dataset=yago3_10", f"dataset.folder={folder}", f"dataset.entities={self.entities}",
             f"dataset.relations={self.relations}", *splits,

@@ -182,10 +182,13 @@ def graphs_table(cells: list[dict[str, Any]]) -> str:
 
 
 def rates(read: dict[str, Any]) -> str:
-    first, again = read["first_per_second"], read["again_per_second"]
+    first, again = (
+        {key: value / 1e6 for key, value in read[f"{when}_per_second"].items()}
+        for when in ("first", "again")
+    )
     return (
-        f"{first['median'] / 1e6:.2f} ({first['min'] / 1e6:.2f}–{first['max'] / 1e6:.2f}) million "
-        f"triples/s from text, {again['median'] / 1e6:.1f} million/s when read again"
+        f"{sbs.span(first, 2)} million triples/s from text, "
+        f"{again['median']:.1f} million/s when read again"
     )
 
 
