@@ -17,7 +17,8 @@ from small_sweep import SMALL, read
 STOPPED_RUN = """
 import os, signal, sys
 from aswa.config import load
-from aswa.training import session as run
+from aswa.training.preemption import Preemption
+from aswa.training.session import execute
 
 pauses = 0
 def watched(self):
@@ -27,9 +28,9 @@ def watched(self):
         os.kill(os.getpid(), getattr(signal, sys.argv[2]))
     original(self)
 
-original = run.Pauses.within_epoch
-run.Pauses.within_epoch = watched
-run.execute(load(sys.argv[3:]))
+original = Preemption.pause
+Preemption.pause = watched
+execute(load(sys.argv[3:]))
 """
 
 

@@ -24,8 +24,8 @@ def test_offline_wandb_run_is_complete_and_readable(tmp_path: Path) -> None:
     record = json.loads(result.read_text())
     history, summary, config = read_offline_run(tmp_path)
     assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5]
-    assert {"train/loss", "valid/sgd", "valid/aswa", "decision"} <= set(history[-1])
-    assert summary["decisions/hard"] == record["decisions"]["hard"]
+    assert {"train/loss", "valid/sgd", "valid/aswa", "decision/aswa"} <= set(history[-1])
+    assert summary["decisions/aswa/hard"] == record["decisions"]["aswa"]["hard"]
     for row in record["rows"]:
         assert summary[f"{row['split']}/{row['metric']}/{row['optimizer']}"] == row["value"]
     assert config["model"]["dim"] == 8
@@ -52,7 +52,7 @@ def test_a_run_that_goes_on_is_the_same_wandb_run(tmp_path: Path) -> None:
     history, summary, _ = read_offline_run(tmp_path)
     assert [entry["epoch"] for entry in history] == list(range(1, 21))
     record = read(config.folder / "result.json")
-    assert summary["decisions/hard"] == record["decisions"]["hard"]
+    assert summary["decisions/aswa/hard"] == record["decisions"]["aswa"]["hard"]
 
 
 def read_offline_run(results: Path) -> tuple[list[dict], dict, dict]:
