@@ -167,8 +167,8 @@ class Averaged:
 
     @torch.no_grad()
     def epoch(self, members: Sequence[nn.Module], optimizers: Any, epoch: int) -> int:
-        assert epoch == self.epochs
         self.epochs += 1
+        assert epoch == self.epochs
         for own in zip(*(member.parameters() for member in members), strict=True):
             mean = torch.stack(own).mean(0)
             for parameter in own:

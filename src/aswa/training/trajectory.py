@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -152,7 +153,7 @@ class Trajectory:
                     with self.method_timers.measure(name):
                         rider.averager.step(self.model)
             self.pause()
-        self.mixing.epoch(self._models, self._optimizers, self.epoch)
+        self.mixing.epoch(self._models, self._optimizers, self.epoch + 1)
         self._refresh_mean(statistics=True)
         return sum(learner.loss for learner in self.learners) / len(self.learners)
 
@@ -181,34 +182,30 @@ class Trajectory:
         if statistics and self._batches is not None and has_batch_norm(self.model):
             recompute_batch_norm(self.model, self._batches)
 
-    def _evaluate(self, module: nn.Module) -> float:
+    def _evaluate(self, *members: nn.Module) -> float:
         """Validation score; that of the running model is measured once an epoch."""
-        if module is not self.model:
-            return self._score([module])
-        if self.progress.score is None:
-            with self.method_timers.measure(RUNNING_SCORE):
-                self.progress.score = self._score([module])
-        return self.progress.score
-
-    def _score(self, members: Sequence[nn.Module]) -> float:
-        with self.timers.measure("evaluate"):
+        running = members == (self.model,)
+        if running and self.progress.score is not None:
+            return self.progress.score
+        cost = self.method_timers.measure(RUNNING_SCORE) if running else contextlib.nullcontext()
+        with cost, self.timers.measure("evaluate"):
             self.interruptible = True
             try:
                 if len(members) == 1:
-                    return self.task.score(members[0])
-                return self.task.metrics(members, "valid")[self.task.selection_metric]
+                    score = self.task.score(members[0])
+                else:
+                    score = self.task.metrics(members, "valid")[self.task.selection_metric]
             finally:
                 self.interruptible = False
+        if running:
+            self.progress.score = score
+        return score
 
     def _extend_history(self, loss: float) -> None:
         """One more entry of the history, all of it or nothing."""
         every, epoch = max(1, self.epochs // CURVE_POINTS), self.epoch + 1
         measure = epoch % every == 0 or epoch >= self.epochs
-
-        def score(members: Sequence[nn.Module]) -> float:
-            return self._evaluate(members[0]) if len(members) == 1 else self._score(members)
-
-        points = [rider.point(self.model, score, measure) for rider in self.riders.values()]
+        points = [rider.point(self._evaluate, measure) for rider in self.riders.values()]
         self.losses.append(loss)
         for rider, point in zip(self.riders.values(), points, strict=True):
             rider.valid.append(point)
