@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,10 @@ from torch import Tensor, nn
 
 from aswa.averaging import has_batch_norm
 from aswa.averaging.averager import Averager
-from aswa.averaging.weights import AveragedWeights
 from aswa.config import RunConfig, load
-from aswa.registry import methods
+from aswa.registry import methods, mixings
 from aswa.training import riders
+from aswa.training import trajectory as trajectory_module
 from aswa.training.record import run_record
 from aswa.training.session import execute
 from aswa.training.trajectory import Trajectory
@@ -182,8 +183,17 @@ class Averaged:
         self.steps, self.epochs = state["steps"], state["epochs"]
 
 
-def pair(**options: Any) -> Trajectory:
-    return Trajectory(config(), ToyTask(), n_learners=2, **options)
+def pair(mixing: str = "independent") -> Trajectory:
+    """Two learners; `mixing` is independent or averaged."""
+    run = config("population.members=2")
+    population = dataclasses.replace(run.population, name=mixing)
+    return Trajectory(dataclasses.replace(run, population=population), ToyTask())
+
+
+@pytest.fixture(autouse=True)
+def toy_mixing(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {**mixings(), "averaged": f"{__name__}:Averaged"}
+    monkeypatch.setattr(trajectory_module, "mixings", lambda: known)
 
 
 def test_without_a_mixing_learners_go_the_way_they_go_alone() -> None:
@@ -195,7 +205,7 @@ def test_without_a_mixing_learners_go_the_way_they_go_alone() -> None:
 
 def test_methods_ride_on_the_mean_of_several_learners() -> None:
     """All rows are those of methods that were fed that mean by hand, and its own is SGD's."""
-    trajectory = pair(mixing=Averaged())
+    trajectory = pair("averaged")
     by_hand = riders.build_riders(trajectory.config, trajectory.model, trajectory._batches)
     original = trajectory._refresh_mean
 
@@ -235,18 +245,18 @@ def test_batch_norm_statistics_belong_to_the_mean() -> None:
 
 @pytest.mark.parametrize("n_learners", [1, 2])
 def test_a_trajectory_resumes_after_any_batch_and_any_rider(n_learners: int) -> None:
-    """All states of a run, each carried on by another object: same end, to the last bit."""
-    options = {"n_learners": n_learners, "mixing": Averaged() if n_learners == 2 else None}
+    """States of a run, each carried on by another object: same end, to the last bit."""
+
+    def build() -> Trajectory:
+        return Trajectory(config(), ToyTask()) if n_learners == 1 else pair("averaged")
+
     states: list[dict[str, Any]] = []
-    straight = Trajectory(config(), ToyTask(), **options)  # type: ignore[arg-type]
+    straight = build()
     straight.pause = lambda: states.append(saved(straight))
-    trained(straight)
-    expected = straight.record()
+    expected = trained(straight).record()
     assert len(states) == EPOCHS * (BATCHES + len(straight.riders))
     for state in states[:: 5 if n_learners == 1 else 11]:
-        if n_learners == 2:
-            options["mixing"] = Averaged()
-        other = Trajectory(config(), ToyTask(), **options)  # type: ignore[arg-type]
+        other = build()
         torch.manual_seed(99)  # what another process would have drawn
         other.load_state_dict(state)
         found = trained(other).record()
@@ -301,11 +311,12 @@ class Sampler(Averager):
 
     def members(self) -> list[nn.Module]:
         generator = torch.Generator().manual_seed(0)
-        copies = [AveragedWeights(self.module).module for _ in range(2)]
+        (module,) = super().members()
+        copies = [copy.deepcopy(module) for _ in range(2)]
         with torch.no_grad():
-            for parameter in (p for copy in copies for p in copy.parameters()):
+            for parameter in (p for other in copies for p in other.parameters()):
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-        return [self.module, *copies]
+        return [module, *copies]
 
 
 def test_a_method_that_samples_is_judged_with_all_its_members(
