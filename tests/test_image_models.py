@@ -10,11 +10,12 @@ import torch
 import yaml
 from torch import nn
 
+from aswa.config.members import template
 from aswa.files import conf_dir
 from aswa.models import image
 from aswa.registry import MODELS
 
-NAMES = [name for name, entry in MODELS.items() if entry.kind == "images"]
+NAMES = [name for name in MODELS if template("model", name)["kind"] == "images"]
 # VGG-16 and PreResNet-164 (100 classes) are those of the networks of Izmailov et al. 2018;
 # WRN-28-10 is the 36.5 M of Zagoruyko and Komodakis 2016. The others follow by hand from these:
 # a batch-norm has two numbers a channel, VGG-19 three more convolutions, 90 more classes 90 rows.

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from aswa.config import ConfigError, load
+from aswa.config.members import template
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel
 from aswa.models.kge.ensemble import Ensemble
 from aswa.registry import MODELS
 from aswa.tasks.link_prediction import LinkPrediction
 
-NAMES = [name for name, entry in MODELS.items() if entry.kind == "knowledge_graph"]
+NAMES = [name for name in MODELS if template("model", name)["kind"] == "knowledge_graph"]
 DIM = 24  # splits into 1, 2, 3, 4, 6, 8 and 12 parts
 SIGNATURES = [(p, q) for p in range(3) for q in range(3)] + [(0, 5)]
 

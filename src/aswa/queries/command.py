@@ -1,4 +1,4 @@
-"""`aswa-queries DATASET`: draw logical queries on a graph, say what they are like, write them down.
+"""`aswa-queries DATASET`: draw logical queries on a graph, print their statistics, write files.
 
     aswa-queries umls                                  # 1,000 of each structure, for the test split
     aswa-queries fb15k_237 --split valid --structures 2p 3p --queries 100 --out queries/
@@ -13,26 +13,31 @@ import sys
 import time
 from pathlib import Path
 
-from aswa.config.schema import nearest
-from aswa.data.fetching.sources import BadSource, is_rebuilt, read_published
-from aswa.data.folders import find_folder
-from aswa.files import conf_dir
+from aswa.extras import require
 from aswa.queries.algebra import STRUCTURES, UnknownStructure, structure
 
 
 def main(argv: list[str] | None = None) -> int:
     """Console entry point. Returns 0, or 2 if a word is wrong or the graph is not there."""
     args = _parser().parse_args(argv)
+    require("experiments", "yaml", "pyarrow")
     try:
         return _run(args)
-    except (UnknownStructure, BadSource, FileNotFoundError, ValueError) as error:
+    except (UnknownStructure, FileNotFoundError, ValueError) as error:
         print(f"aswa-queries: {error}", file=sys.stderr)
         return 2
 
 
 def _run(args: argparse.Namespace) -> int:
-    known = read_published(conf_dir() / "dataset")
-    graphs = {name: each for name, each in known.items() if each.kind == "knowledge_graph"}
+    from aswa.config.members import folders_of_members
+    from aswa.config.messages import nearest
+    from aswa.data.fetching.sources import read_datasets
+    from aswa.data.folders import find_folder
+    from aswa.registry import kinds
+
+    known = read_datasets(*(folder / "dataset" for folder in folders_of_members()))
+    with_queries = {name for name, kind in kinds().items() if "query_answering" in kind.tasks}
+    graphs = {name: each for name, each in known.items() if each.kind in with_queries}
     if args.dataset not in graphs:
         raise ValueError(f"{args.dataset}: no such graph; {nearest(args.dataset, graphs)}")
     for name in args.structures:
@@ -40,9 +45,8 @@ def _run(args: argparse.Namespace) -> int:
     for option in ("queries", "max_answers"):
         if getattr(args, option) < 1:
             raise ValueError(f"--{option.replace('_', '-')}: must be at least 1")
-    published = graphs[args.dataset]
-    folder = find_folder(published.folder, args.data_dir)
-    rebuilt = is_rebuilt(folder)
+    files = graphs[args.dataset]
+    folder = find_folder(files.folder, args.data_dir)
 
     # Only now what takes a second to import.
     from aswa.data.knowledge_graph import read_graph
@@ -50,11 +54,7 @@ def _run(args: argparse.Namespace) -> int:
     from aswa.queries.cache import cached_queries
     from aswa.queries.statistics import describe
 
-    checksums = dict(published.sha256 or {})
-    if rebuilt:
-        print(f"{args.dataset}: only a rebuilt train file is there, not the published one")
-        checksums.pop("train", None)
-    graph = read_graph(folder, checksums, rebuilt).with_reciprocals()
+    graph = read_graph(folder, files.sha256).with_reciprocals()
     start = time.perf_counter()
     drawn = cached_queries(
         graph, args.split, args.structures, args.queries,

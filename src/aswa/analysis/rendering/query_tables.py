@@ -61,4 +61,3 @@ def _endings(names: Iterable[str]) -> list[str]:
     texts = list(names)
     shared = os.path.commonprefix(texts).rpartition("_")[:2]
     return [text.removeprefix("".join(shared)) for text in texts]
-
