@@ -1,4 +1,4 @@
-"""The YAML files of the groups: those of this package, of other packages, and of Hydra's search path."""
+"""The YAML files of the groups: of this package, of others, and of Hydra's search path."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aswa.config.messages import nearest
@@ -114,7 +114,7 @@ def setting(
 
 
 @functools.cache
-def _hints(schema: type[Any]) -> dict[str, Any]:
+def _hints(schema: Hashable) -> dict[str, Any]:
     return typing.get_type_hints(schema)
 
 

@@ -52,5 +52,5 @@ def run_command() -> None:
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
 def _hydra_main(composed: DictConfig) -> str:
     sources = HydraConfig.get().runtime.config_sources
-    add_folders(source["path"] for source in sources if source["schema"] == "file")
+    add_folders(source.path for source in sources if source.schema == "file")
     return run_job(composed, list(HydraConfig.get().overrides.task))
