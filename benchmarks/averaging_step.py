@@ -5,8 +5,9 @@ running statistics; no forward pass is made. Timed, in interleaved repetitions s
 the machine meets all alike: the flat `lerp_` (the bar), `SWA.update`, `EMA.step`, and `ASWA.update`
 when it ends in a soft update and when it ends in a rejection, with an `evaluate` that returns a
 prepared number at once. So ASWA's figure is its arithmetic: building the look-ahead, comparing,
-keeping or dropping it. Printed: median milliseconds and the median of the ratios taken within each
-repetition. Target: at most 1.5. With `--device cuda` each timing is closed by a synchronisation.
+copying it into the ensemble or dropping it. Printed: median milliseconds and the median of the
+ratios taken within each repetition. Target: at most 1.5, and 2.5 where the look-ahead is copied
+too. With `--device cuda` each timing is closed by a synchronisation.
 
     python benchmarks/averaging_step.py [--threads 1] [--repetitions 25] [--device cpu]
 """
@@ -27,6 +28,7 @@ from torch import nn
 from aswa.averaging import ASWA, EMA, SWA
 
 TARGET = 1.5
+TARGETS = {"ASWA.update, soft": 2.5}
 
 
 def wide_resnet_tensors(width: int = 10, blocks: int = 4) -> list[tuple[int, ...]]:
@@ -146,7 +148,8 @@ def main() -> None:
     ratios = record["ratio"]
     assert isinstance(ratios, dict) and isinstance(record["median_ms"], dict)
     for name, milliseconds in record["median_ms"].items():
-        verdict = "the bar" if name == "flat lerp_" else "ok" if ratios[name] <= TARGET else "ABOVE"
+        reached = ratios[name] <= TARGETS.get(name, TARGET)
+        verdict = "the bar" if name == "flat lerp_" else "ok" if reached else "ABOVE"
         print(f"{name:22} {milliseconds:8.2f} ms   {ratios[name]:5.2f} x   {verdict}")
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

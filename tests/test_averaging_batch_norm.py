@@ -212,8 +212,9 @@ def test_a_module_read_before_its_members_is_said_once(cls: type[Averager]) -> N
     averager = cls(model, batches=[torch.randn(4, 3)])
     averager.step(model)
     averager.update(model, lambda _: 0.0)
-    with pytest.warns(UserWarning, match=r"members\(\)"):
+    with pytest.warns(UserWarning, match=r"members\(\)") as caught:
         stale = averager.module
+    assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert averager.members() == [stale]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
 from torch import nn
 
-from aswa.averaging import ASWA, SGD, SWA, Averager
+from aswa.averaging import ASWA, EMA, SGD, SWA, Averager
 from aswa.averaging.reference import flat
 from drifting_model import AVERAGES, Odd, batch_norm_model, bits, drift, scores, small_model
 
@@ -32,6 +34,7 @@ def storage(module: nn.Module) -> dict[int, int]:
 def test_an_adapter_on_a_frozen_base_costs_the_adapter(cls: type[Averager]) -> None:
     model = Adapted()
     averager = cls(model)
+    assert len(storage(averager.module).keys() & storage(model).keys()) == 2
     for value in (0.1, 0.2):
         drift(model)
         averager.step(model)
@@ -114,7 +117,7 @@ def test_an_average_on_the_cpu_of_a_model_on_a_gpu(cls: type[Averager]) -> None:
 
 @pytest.mark.parametrize("cls", AVERAGES)
 def test_a_device_of_its_own_changes_no_value(cls: type[Averager]) -> None:
-    """Here both are the CPU; ASWA then gives the memory of its look-ahead back."""
+    """Here both are the CPU."""
     model = batch_norm_model()
     options = {"batches": [torch.randn(8, 3)]}
     here, there = cls(model, **options), cls(model, **options, device="cpu")
@@ -124,3 +127,26 @@ def test_a_device_of_its_own_changes_no_value(cls: type[Averager]) -> None:
             averager.step(model)
             averager.update(model, scores(0.5 if epoch == 2 else 0.0, epoch / 4))
         assert bits(here.members()[0]) == bits(there.members()[0])
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_an_offloaded_ensemble_gives_the_memory_of_its_look_ahead_back(device: str | None) -> None:
+    model, seen = small_model(), []
+    aswa = ASWA(model, device=device)
+    for _ in range(2):
+        aswa.update(model, lambda module: seen.append(weakref.ref(module)) or 0.0)
+    gc.collect()
+    assert (seen[-1]() is None) == (device == "cpu")
+
+
+@pytest.mark.parametrize("cls", [SWA, EMA])
+def test_only_the_average_goes_to_its_device(cls: type[Averager]) -> None:
+    """With torch's device without data in place of a second one."""
+    model = Adapted()
+    averager = cls(model, device="meta")
+    for _ in range(3):
+        averager.step(model)
+        averager.update(model, lambda _: 0.0)
+    assert {p.device.type for p in averager.module.parameters()} == {"meta"}
+    assert {p.device.type for p in model.parameters()} == {"cpu"}
+    assert [p.requires_grad for p in averager.module.parameters()] == [False] * 2 + [True] * 2
