@@ -41,7 +41,7 @@ from aswa.analysis.statistics.comparisons import declared_tests
 from aswa.analysis.statistics.evidence import Evidence, gather
 from aswa.analysis.statistics.signed_rank import COLUMNS
 
-LIBRARIES = ("numpy", "scipy", "statsmodels", "pandas", "matplotlib")
+LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib")
 BUDGETS = ("epochs", "batch_size", "precision", "model.dim", "base_optimizer", "schedule")
 
 

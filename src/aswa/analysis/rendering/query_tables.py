@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterable
 
 from aswa.analysis.records.long_table import UNIT, Cells
 from aswa.analysis.records.settings import EVALUATED
@@ -42,7 +40,8 @@ def structures_table(cells: Cells) -> TextTable | None:
             bold |= {(len(texts), 3 + j) for j, is_it in enumerate(values == best) if is_it}
             printed = ["missing" if math.isnan(v) else f"{v:.{DIGITS}f}" for v in values]
             texts.append((*map(str, unit), names.method(method), *printed))
-    label, heads = columns[0].label, _endings(means.columns)
+    label = columns[0].label
+    heads = [metric.name.partition("_")[2] or metric.name for metric in columns]
     parts = zip(heads, columns, strict=True)
     groups = [f"{head}: {m.part}" for head, m in parts if m.part != f"{head} queries"]
     return TextTable(
@@ -54,10 +53,3 @@ def structures_table(cells: Cells) -> TextTable | None:
         bold=frozenset(bold),
         note=f"Means over structures: {'; '.join(groups)}." if groups else "",
     )
-
-
-def _endings(names: Iterable[str]) -> list[str]:
-    """Short column titles: the names without the beginning that all of them share, `mrr_`."""
-    texts = list(names)
-    shared = os.path.commonprefix(texts).rpartition("_")[:2]
-    return [text.removeprefix("".join(shared)) for text in texts]

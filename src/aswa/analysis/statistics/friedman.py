@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from aswa.analysis.records.long_table import UNIT
 from aswa.analysis.records.names import Names, listed
-from aswa.analysis.statistics.signed_rank import DECIMALS, p_text, signed_rank
+from aswa.analysis.statistics.signed_rank import DECIMALS, holm, p_text, signed_rank
 
 RANK_COLUMNS = ["metric", "optimizer", "average_rank", "units", "statistic", "p"]
 LEAST_UNITS, LEAST_METHODS = 2, 3
@@ -140,7 +139,7 @@ def pairwise_p(complete: pd.DataFrame) -> pd.DataFrame:
     if not pairs or complete.empty:
         return matrix
     raw = [signed_rank(complete[a].to_numpy(), complete[b].to_numpy()).p for a, b in pairs]
-    for (a, b), p in zip(pairs, multipletests(raw, method="holm")[1], strict=True):
+    for (a, b), p in zip(pairs, holm(raw), strict=True):
         matrix.loc[a, b] = matrix.loc[b, a] = float(p)
     return matrix
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from aswa.analysis.records.names import listed
 from aswa.analysis.statistics.compared import Compared
@@ -238,11 +237,24 @@ def correct_family(records: Sequence[SignificanceRecord]) -> list[SignificanceRe
     if not records:
         return []
     p = [1.0 if math.isnan(record.p) else record.p for record in records]
-    corrected = multipletests(p, method="holm")[1]
     return [
         replace(r, p_holm=math.nan if math.isnan(r.p) else float(q), family=len(records))
-        for r, q in zip(records, corrected, strict=True)
+        for r, q in zip(records, holm(p), strict=True)
     ]
+
+
+def holm(p: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Holm-corrected p, in the order of `p`.
+
+    As statsmodels' `multipletests` has it, which collects garbage at every call: a tenth of a
+    second each where there are many objects.
+    """
+    raw = np.asarray(p, dtype=float)
+    order = np.argsort(raw)
+    corrected = np.empty_like(raw)
+    stepped = np.maximum.accumulate(raw[order] * np.arange(raw.size, 0, -1))
+    corrected[order] = np.minimum(stepped, 1.0)
+    return corrected
 
 
 def summary_sentence(records: Sequence[SignificanceRecord]) -> str:
