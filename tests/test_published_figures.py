@@ -17,6 +17,8 @@ from aswa.analysis.published import (
     read_published,
     sentences,
 )
+from aswa.analysis.records import legacy
+from aswa.analysis.records.long_table import RESULT_COLUMNS, Cells
 from aswa.analyze import main
 
 FOLDER = Path(__file__).parents[1] / "results" / "published"
@@ -65,13 +67,12 @@ def test_collapsed_runs_are_left_out_where_asked() -> None:
 def test_ours_stand_beside_published_ones_of_the_same_unit_only() -> None:
     """A reduced dataset has another name, and no published figure."""
 
-    def cells(dataset: str) -> pd.DataFrame:
+    def cells(dataset: str) -> Cells:
         rows = [
             (dataset, "vgg16", method, seed, "test", "accuracy", 0.9, "x")
             for method in ("swa", "aswa_released") for seed in (0, 1)
         ]  # fmt: skip
-        columns = ["dataset", "model", "optimizer", "seed", "split", "metric", "value", "run_id"]
-        return pd.DataFrame(rows, columns=columns)
+        return Cells(pd.DataFrame(rows, columns=RESULT_COLUMNS), legacy.names(["accuracy"]))
 
     assert beside_ours(cells("cifar10 (4000 training images)"), FOLDER) is None
     drawing = beside_ours(cells("cifar10"), FOLDER)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from aswa.analysis.plan import load_plan
-from aswa.analysis.report import write_study
 
-from aswa.analysis.study import Study, analyse
+from aswa.analysis.declaration import load_declaration
+from aswa.analysis.rendering.report import Study, write_study
+from aswa.analysis.study import analyse
 from aswa.config import load
 from aswa.training.session import execute
 
@@ -36,7 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def study(results: Path) -> Study:
-    return analyse(results, load_plan("query_answering"))
+    return analyse(results, load_declaration("query_answering"))
 
 
 def test_link_prediction_is_pooled_whatever_was_asked_besides(study: Study) -> None:
@@ -56,7 +56,9 @@ def test_ways_to_answer_are_not_pooled(study: Study) -> None:
 
 
 def test_the_other_way_can_be_chosen(results: Path, study: Study) -> None:
-    other = analyse(results, load_plan("query_answering"), ["task.tnorm=minimum"], figures=False)
+    other = analyse(
+        results, load_declaration("query_answering"), ["task.tnorm=minimum"], figures=False
+    )
     assert other.runs_used == 1
     found, usual = (
         each.results.query("split == 'test' and metric == 'mrr_2in' and optimizer == 'aswa'")
@@ -89,10 +91,10 @@ def test_queries_are_tested_and_reported(study: Study, tmp_path: Path) -> None:
     """A family of tests a primary metric, named in words, in the files and on the page."""
     families = study.significance.query("scope == 'all'").groupby("metric").size()
     assert families["mrr_epfo"] == families["mrr_negation"] == 4
-    assert "in test MRR of EPFO queries" in study.answer()[0]
+    assert study.records[0].measure == "test MRR of EPFO queries"
     page = write_study(study, tmp_path).read_text()
-    assert "Test MRR of queries with negation, mean" in page
-    assert "Logical queries by structure (5 columns)" in page
+    assert study.metric_tables["mrr_negation"].title in page
+    assert study.structures is not None and study.structures.title in page
     assert (tmp_path / "tables" / "test_mrr_by_structure.tex").is_file()
     assert (tmp_path / "figures" / "paired_differences_mrr_epfo.png").is_file()
 
@@ -100,7 +102,7 @@ def test_queries_are_tested_and_reported(study: Study, tmp_path: Path) -> None:
 def test_without_queries_nothing_is_said_of_them(tmp_path: Path) -> None:
     words = [*SMALL, "model=distmult", f"results_dir={tmp_path}"]
     execute(load(words), report=lambda _: None)
-    study = analyse(tmp_path, load_plan(), figures=False)
+    study = analyse(tmp_path, load_declaration(), figures=False)
     assert study.structures is None and set(study.metric_tables) == {
         "mrr", "hits@1", "hits@3", "hits@10",
     }  # fmt: skip

@@ -7,12 +7,19 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
-from aswa.analysis.comparisons import UNIT, declared_tests, pair_units, seed_table
-from aswa.analysis.long_table import RESULT_COLUMNS
-from aswa.analysis.plan import load_plan
-from aswa.analysis.significance import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from aswa.analysis.declaration import load_declaration
+from aswa.analysis.records import legacy
+from aswa.analysis.records.long_table import RESULT_COLUMNS, UNIT, Cells
+from aswa.analysis.statistics.comparisons import declared_tests, pair_units
+from aswa.analysis.statistics.signed_rank import (
+    SignificanceRecord,
     correct_family,
-    make_record,
+    holm,
     signed_rank,
     summary_sentence,
 )
@@ -20,6 +27,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+
+NAMES = legacy.names(["mrr", "hits@1"])
 
 # Few distinct values, so that ties and zeros are common; halves are exact floats.
 scores = st.lists(
@@ -106,52 +115,50 @@ def test_interval_is_the_inverted_sign_test():
     assert math.isnan(signed_rank(difference[:5], np.zeros(5)).ci_low)
 
 
-@settings(deadline=None, max_examples=20)
-@given(st.lists(st.one_of(st.just(math.nan), st.floats(0, 1)), min_size=1, max_size=6))
-def test_holm_is_that_of_statsmodels_over_all_declared(values):
-    empty, some = signed_rank([], []), signed_rank([1.0], [0.0])
-    records = [
-        make_record(
-            empty if math.isnan(p) else type(some)(**{**some.__dict__, "p": p}),
-            "mrr", "all", ("aswa", f"m{i}"), alpha=0.05, confidence=0.95,
-        )
-        for i, p in enumerate(values)
-    ]  # fmt: skip
-    corrected = [record.p_holm for record in correct_family(records)]
-    expected = multipletests([1.0 if math.isnan(p) else p for p in values], method="holm")[1]
-    for p, got, wanted in zip(values, corrected, expected, strict=True):
-        assert math.isnan(got) if math.isnan(p) else got == pytest.approx(wanted)
+@settings(deadline=None, max_examples=5)  # statsmodels collects garbage at every call
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_that_of_statsmodels(p):
+    np.testing.assert_array_equal(holm(p), multipletests(p, method="holm")[1])
 
 
-def record_of(a, b, scope="all", **names):
-    test = signed_rank(a, b)
-    return make_record(
-        test, "mrr", scope, ("aswa", "early_stopping"), alpha=0.05, confidence=0.95, **names
+def record_of(a, b, scope="all", **fields):
+    named = {"metric": "mrr", "optimizer_a": "aswa", "optimizer_b": "early_stopping"}
+    named |= {"names": NAMES, "alpha": 0.05, "confidence": 0.95}
+    return SignificanceRecord(**{**vars(signed_rank(a, b)), **named, "scope": scope, **fields})
+
+
+def test_a_comparison_that_cannot_be_made_counts_in_its_family():
+    """It enters with p = 1 and keeps no p of its own."""
+    first, gone, last = correct_family(
+        [record_of([1.0], [0.0], p=0.01), record_of([], []), record_of([1.0], [0.0], p=0.04)]
     )
+    assert (first.p_holm, last.p_holm) == pytest.approx((0.03, 0.08))
+    assert math.isnan(gone.p_holm) and first.family == 3
 
 
-def test_sentences_say_what_the_test_could_and_could_not_see():
+def test_verdicts_and_sentences():
+    """Two of the golden sentences; the others have no number that is none and one end."""
     up = np.linspace(0.5, 0.6, 8)
     (better,) = correct_family([record_of(up + np.linspace(0.01, 0.02, 8), up)])
-    assert better.verdict == "better"
+    (worse,) = correct_family([record_of(up, up + np.linspace(0.01, 0.02, 8))])
+    (few,) = correct_family([record_of(up[:4] + np.linspace(0.01, 0.02, 4), up[:4])])
+    (same,) = correct_family([record_of(up, up)])
+    (none,) = correct_family([record_of([], [], unpaired=("umls × keci (no aswa)",))])
+    (one,) = correct_family([record_of([1.0], [0.5], "dataset:umls")])
+    every = [better, worse, few, same, none, one]
+    assert [record.verdict for record in every] == [
+        "better", "worse", "not shown", "equal", "untested", "not shown",
+    ]  # fmt: skip
     assert better.sentence().startswith("ASWA is better than early stopping in test MRR: ")
     assert "8 wins, 0 ties, 0 losses over 8 dataset × model units" in better.sentence()
-    (few,) = correct_family([record_of(up[:4] + np.linspace(0.01, 0.02, 4), up[:4])])
-    assert few.verdict == "not shown" and "could not have shown one" in few.sentence()
-    (same,) = correct_family([record_of(up, up)])
-    assert same.p == 1.0 and "equal" in same.sentence()
-    (none,) = correct_family([record_of([], [], unpaired=("umls × keci (no aswa)",))])
-    assert "cannot be compared" in none.sentence() and "umls × keci (no aswa)" in none.sentence()
-    (one,) = correct_family([record_of([1.0], [0.5], "dataset:umls")])
-    assert "on umls" in one.sentence() and one.p == 1.0
-    summary = summary_sentence([better, few, same, none])
-    assert summary.count(";") == 3 and summary.endswith(".")
-    assert summary_sentence([]) == ""
-    for record in (better, few, same, none, one):
+    assert same.p == one.p == 1.0 and one.measure == "test MRR on umls"
+    assert "umls × keci (no aswa)" in none.sentence()
+    assert summary_sentence(every).count(";") == 5 and summary_sentence([]) == ""
+    for record in every:
         assert "nan" not in record.sentence() and record.sentence().count(". ") == 0
 
 
-def cells_table(draw: random.Random, missing: float) -> pd.DataFrame:
+def cells_table(draw: random.Random, missing: float) -> Cells:
     rows = [
         (dataset, model, method, seed, "test", metric, draw.randrange(20) / 16, "r")
         for dataset in ("umls", "kinship", "wn18rr")
@@ -161,21 +168,25 @@ def cells_table(draw: random.Random, missing: float) -> pd.DataFrame:
         for metric in ("mrr", "hits@1")
         if draw.random() >= missing
     ]
-    return pd.DataFrame(rows, columns=RESULT_COLUMNS)
+    return Cells(pd.DataFrame(rows, columns=RESULT_COLUMNS), NAMES)
 
 
 @settings(deadline=None, max_examples=4)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.7]))
 def test_order_of_rows_changes_nothing_and_no_unit_vanishes(seed, missing):
     cells = cells_table(random.Random(seed), missing)
-    records = declared_tests(cells, load_plan())
-    shuffled = cells.sample(frac=1, random_state=seed)
-    assert repr(declared_tests(shuffled, load_plan())) == repr(records)
-    table = seed_table(cells, "mrr")
+    records = declared_tests(cells, load_declaration())
+    shuffled = Cells(cells.table.sample(frac=1, random_state=seed), NAMES)
+    assert repr(declared_tests(shuffled, load_declaration())) == repr(records)
+    table = cells.seed_table("mrr")
     units = set(table.index.droplevel("seed"))
     pairs = pair_units(table, "aswa", "sgd")
-    lost = {tuple(text.split(" (")[0].split(" × ")) for text in pairs.unpaired}
-    assert set(pairs.units) | lost == units and not set(pairs.units) & lost
+    assert set(pairs.units) | pairs.unpaired.keys() == units
+    assert not set(pairs.units) & pairs.unpaired.keys()
     complete = table[["aswa", "sgd"]].dropna().groupby(level=UNIT).mean()
     np.testing.assert_array_equal(pairs.a, complete["aswa"])
     np.testing.assert_array_equal(pairs.b, complete["sgd"])
+    within = pairs.within("dataset:umls")
+    assert within.units == tuple(unit for unit in pairs.units if unit[0] == "umls")
+    again = pair_units(table.loc[["umls"]], "aswa", "sgd")
+    assert within.a.tolist() == again.a.tolist() and within.unpaired == again.unpaired

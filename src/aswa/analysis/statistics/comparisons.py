@@ -16,7 +16,10 @@ import pandas as pd
 
 from aswa.analysis.declaration import Declaration
 from aswa.analysis.records.long_table import UNIT, Cells
+from aswa.analysis.records.names import Names
 from aswa.analysis.statistics.signed_rank import SignificanceRecord, correct_family, signed_rank
+
+Unit = tuple[str, str]  # dataset, model
 
 
 @dataclass(frozen=True)
@@ -28,36 +31,42 @@ class Pairs:
         unpaired: units without one, each with the reason; partial: units with unequal seeds.
     """
 
-    units: tuple[tuple[str, str], ...]
+    units: tuple[Unit, ...]
     a: npt.NDArray[np.float64]
     b: npt.NDArray[np.float64]
-    unpaired: tuple[str, ...]
-    partial: tuple[str, ...]
+    unpaired: dict[Unit, str]
+    partial: dict[Unit, str]
+
+    def within(self, scope: str) -> Pairs:
+        """Those of one scope: `all`, or `dataset:NAME`."""
+        if scope == "all":
+            return self
+        name = scope.partition(":")[2]
+        here = np.array([dataset == name for dataset, _ in self.units], dtype=bool)
+        notes = (
+            {u: v for u, v in n.items() if u[0] == name} for n in (self.unpaired, self.partial)
+        )
+        return Pairs(
+            tuple(u for u in self.units if u[0] == name), self.a[here], self.b[here], *notes
+        )
 
 
 def pair_units(table: pd.DataFrame, a: str, b: str) -> Pairs:
     """Pair two methods of a seed table by unit. No unit disappears without being named."""
     both = table.reindex(columns=[a, b]).set_axis(["a", "b"], axis=1)
-    has = both.notna().groupby(level=UNIT, sort=True).sum()
-    complete = both.dropna().groupby(level=UNIT, sort=True)
-    means, common = complete.mean(), complete.size().reindex(has.index, fill_value=0)
-    seeds = both.groupby(level=UNIT, sort=True).size()
-    unpaired, partial = [], []
-    for unit, has_a, has_b in has.itertuples():
+    has = both.notna().assign(common=both.notna().all(axis=1), seeds=True).astype(int)
+    unpaired, partial = {}, {}
+    for unit, has_a, has_b, common, seeds in has.groupby(level=UNIT, sort=True).sum().itertuples():
         name = " × ".join(unit)
-        if not common[unit]:
+        if not common:
             absent = [method for method, n in ((a, has_a), (b, has_b)) if not n]
             reason = f"no {' or '.join(absent)}" if absent else "no common seed"
-            unpaired.append(f"{name} ({reason})")
-        elif common[unit] < max(has_a, has_b):
-            partial.append(f"{name} ({common[unit]} of {seeds[unit]} seeds)")
-    return Pairs(
-        units=tuple((str(dataset), str(model)) for dataset, model in means.index),
-        a=means["a"].to_numpy(),
-        b=means["b"].to_numpy(),
-        unpaired=tuple(unpaired),
-        partial=tuple(partial),
-    )
+            unpaired[unit] = f"{name} ({reason})"
+        elif common < max(has_a, has_b):
+            partial[unit] = f"{name} ({common} of {seeds} seeds)"
+    means = both.dropna().groupby(level=UNIT, sort=True).mean()
+    units = tuple((str(dataset), str(model)) for dataset, model in means.index)
+    return Pairs(units, means["a"].to_numpy(), means["b"].to_numpy(), unpaired, partial)
 
 
 def declared_tests(cells: Cells, declared: Declaration) -> list[SignificanceRecord]:
@@ -71,38 +80,39 @@ def declared_tests(cells: Cells, declared: Declaration) -> list[SignificanceReco
         table = cells.seed_table(metric)
         if table.empty:
             continue
-        datasets = table.index.get_level_values("dataset")
-        for scope in declared.scopes:
-            if scope == "all":
-                records += _family(table, cells, metric, scope, declared)
-                continue
-            for name in sorted(set(datasets)):
-                within = table[datasets == name]
-                records += _family(within, cells, metric, f"dataset:{name}", declared)
+        pairs = [((c.a, c.b), pair_units(table, c.a, c.b)) for c in declared.comparisons]
+        datasets = sorted(set(table.index.get_level_values("dataset")))
+        scopes = {"all": ["all"], "dataset": [f"dataset:{name}" for name in datasets]}
+        for scope in (scope for kind in declared.scopes for scope in scopes[kind]):
+            tests = [
+                _test(pair, found.within(scope), cells.names, metric, scope, declared)
+                for pair, found in pairs
+            ]
+            records += correct_family(tests)
     return records
 
 
-def _family(
-    table: pd.DataFrame, cells: Cells, metric: str, scope: str, declared: Declaration
-) -> list[SignificanceRecord]:
-    records = []
-    lower = cells.names.metric(metric).sign < 0
-    for comparison in declared.comparisons:
-        pairs = pair_units(table, comparison.a, comparison.b)
-        record = SignificanceRecord(
-            **vars(signed_rank(pairs.a, pairs.b, lower, declared.confidence)),
-            metric=metric,
-            scope=scope,
-            optimizer_a=comparison.a,
-            optimizer_b=comparison.b,
-            names=cells.names,
-            alpha=declared.alpha,
-            confidence=declared.confidence,
-            unpaired=pairs.unpaired,
-            partial=pairs.partial,
-        )
-        records.append(record)
-    return correct_family(records)
+def _test(
+    pair: tuple[str, str],
+    pairs: Pairs,
+    names: Names,
+    metric: str,
+    scope: str,
+    declared: Declaration,
+) -> SignificanceRecord:
+    lower = names.metric(metric).sign < 0
+    return SignificanceRecord(
+        **vars(signed_rank(pairs.a, pairs.b, lower, declared.confidence)),
+        metric=metric,
+        scope=scope,
+        optimizer_a=pair[0],
+        optimizer_b=pair[1],
+        names=names,
+        alpha=declared.alpha,
+        confidence=declared.confidence,
+        unpaired=tuple(pairs.unpaired.values()),
+        partial=tuple(pairs.partial.values()),
+    )
 
 
 def family(
