@@ -61,7 +61,7 @@ notebooks: setup  ## run the notebooks and write their outputs
 	$(BIN)/python scripts/run_notebooks.py
 
 bench: setup peers  ## speed and parity beside dicee and PyKEEN (hours; quiet machine)
-	$(BIN)/python benchmarks/averaging_step.py --out benchmarks/results/averaging_step.json
+	$(BIN)/python -m benchmarks.averaging.step --out benchmarks/results/averaging_step.json
 	$(BIN)/python -m benchmarks.graphs.score_parity
 	$(BIN)/python -m benchmarks.graphs.speed --page docs/speed.md
 	$(BIN)/python -m benchmarks.graphs.quality
@@ -82,7 +82,7 @@ bench-images: setup  ## images: pipeline, training, what networks learn (two hou
 
 bench-sweeps: setup  ## the overhead of a sweep, and a sweep killed 200 times (half an hour)
 	$(BIN)/python -m benchmarks.sweeps.overhead
-	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python -m benchmarks.sweeps.kills
 
 peers: .peers/.installed  ## make .peers, the venv of the libraries that bench compares with
 

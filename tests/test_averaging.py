@@ -19,6 +19,8 @@ from aswa.averaging.reference import (
 )
 from drifting_model import Odd, bits, drift, small_model
 
+pytestmark = pytest.mark.numeric
+
 # Few distinct values, so that ties are common; NaN and infinities among them.
 SCORES = st.sampled_from([math.nan, -math.inf, 0.0, 0.1, 0.2, 0.3, 0.5, math.inf])
 PAIRS = st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=25)

@@ -25,6 +25,8 @@ from aswa.averaging import (
 )
 from drifting_model import METHODS, batch_norm_model, bits, drift, scores, small_model
 
+pytestmark = pytest.mark.numeric
+
 SCORERS = (ASWA, ReleasedASWA)
 UNSCORED = (SWA, EMA, PolynomialDecay)
 

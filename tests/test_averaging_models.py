@@ -14,6 +14,8 @@ from aswa.averaging import ASWA, EMA, SGD, SWA, Averager
 from aswa.averaging.reference import flat
 from drifting_model import AVERAGES, Odd, batch_norm_model, bits, drift, scores, small_model
 
+pytestmark = pytest.mark.numeric
+
 
 class Adapted(nn.Module):
     """A large frozen base and a small adapter."""

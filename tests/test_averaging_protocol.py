@@ -25,6 +25,8 @@ from aswa.averaging import (
 )
 from drifting_model import METHODS, bits, drift, scores, small_model
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("cls", METHODS)
 def test_what_every_method_declares(cls: type[Averager]) -> None:

@@ -18,7 +18,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"averaging"},
     "files": set(),
-    "extras": set(),
+    "commands": set(),
     "registry": set(),
     "averaging": set(),
     "distributed": set(),
@@ -28,16 +28,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"kinds", "config", "registry", "files"},
     "models": {"registry"},
     "tasks": {"models", "data", "averaging", "config", "distributed"},
-    "queries": {"tasks", "models", "data", "kinds", "config", "files", "extras"},
+    "queries": {"tasks", "models", "data", "kinds", "config", "registry", "files"},
     "training": {"tasks", "averaging", "results", "config", "registry", "files", "distributed"},
     "sweeping": {"training", "data", "results", "config", "files"},
     "analysis": {"results", "files"},
-    "train": {"sweeping", "extras"},
-    "status": {"sweeping", "extras"},
-    "fetch": {"data", "config", "registry", "files", "extras"},
-    "analyze": {"analysis", "extras"},
+    "train": {"sweeping", "config", "files"},
+    "status": {"sweeping"},
+    "fetch": {"data", "config", "registry", "files"},
+    "analyze": {"analysis"},
 }
-WITHOUT_TORCH = ("files", "extras", "registry", "config", "kinds", "results", "analysis")
+WITHOUT_TORCH = ("files", "commands", "registry", "config", "kinds", "results", "analysis")
 
 
 def room(path: Path) -> str:

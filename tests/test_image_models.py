@@ -15,6 +15,8 @@ from aswa.files import conf_dir
 from aswa.models import image
 from aswa.registry import MODELS
 
+pytestmark = pytest.mark.numeric
+
 NAMES = [name for name in MODELS if template("model", name)["kind"] == "images"]
 # VGG-16 and PreResNet-164 (100 classes) are those of the networks of Izmailov et al. 2018;
 # WRN-28-10 is the 36.5 M of Zagoruyko and Komodakis 2016. The others follow by hand from these:

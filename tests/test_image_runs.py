@@ -167,7 +167,8 @@ def torchrun(processes: int, *overrides: str) -> None:
 @pytest.mark.slow
 def test_two_processes_do_what_one_does(images: Path, tmp_path: Path) -> None:
     """Same decisions in the same epochs, losses to 1e-3; odd batches are shared unevenly."""
-    extra = ("optimizer=all", "epochs=2", "lr=0.005", "batch_size=51", "model.dropout=0")
+    few = ("dataset.train_size=153", "dataset.test_size=100", "dataset.valid_ratio=0.1")
+    extra = ("optimizer=all", "epochs=2", "lr=0.005", "batch_size=51", "model.dropout=0", *few)
     words_of = {n: words("vgg16", images, tmp_path / str(n), *extra) for n in (1, 2)}
     one = execute(load(words_of[1]))
     torchrun(2, *words_of[2])
@@ -178,7 +179,7 @@ def test_two_processes_do_what_one_does(images: Path, tmp_path: Path) -> None:
     assert history[0]["decisions"] == history[1]["decisions"]
     assert history[0]["train_loss"] == pytest.approx(history[1]["train_loss"], abs=1e-3)
     for a, b in zip(one["rows"], two["rows"], strict=True):
-        tolerance = 0.01 if a["metric"] == "accuracy" else 2e-3  # two of 200 images
+        tolerance = 0.021 if a["metric"] == "accuracy" else 2e-3  # two of 100 images
         assert a["value"] == pytest.approx(b["value"], abs=tolerance), (a, b)
 
 
@@ -205,7 +206,8 @@ execute(load(sys.argv[1:]))
 @pytest.mark.slow
 def test_two_processes_stop_together_and_go_on(images: Path, tmp_path: Path) -> None:
     """One gets a signal in the middle of an epoch; resumed, all is as without, to the last bit."""
-    extra = ("optimizer=all", "epochs=3")
+    few = ("dataset.train_size=200", "dataset.test_size=100", "dataset.valid_ratio=0.1")
+    extra = ("optimizer=all", "epochs=3", "batch_size=10", *few)
     words_of = {
         name: words("vgg16", images, tmp_path / name, *extra) for name in ("straight", "stopped")
     }

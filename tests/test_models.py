@@ -19,6 +19,8 @@ from aswa.models.kge.ensemble import Ensemble
 from aswa.registry import MODELS
 from aswa.tasks.link_prediction import LinkPrediction
 
+pytestmark = pytest.mark.numeric
+
 NAMES = [name for name in MODELS if template("model", name)["kind"] == "knowledge_graph"]
 DIM = 24  # splits into 1, 2, 3, 4, 6, 8 and 12 parts
 SIGNATURES = [(p, q) for p in range(3) for q in range(3)] + [(0, 5)]

@@ -17,6 +17,8 @@ from aswa.models.kge.bilinear import BilinearModel
 from aswa.tasks.link_prediction import LinkPrediction
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
 
+pytestmark = pytest.mark.numeric
+
 BATCH_SIZES = [1, 7, 32, 10_000]  # of 36 to 120 examples: some divide, some do not
 # Relative error of a mean of a thousand positive terms in fp32, each from a score of 8 terms of
 # size 10: (8 + 8) · EPS · 10, and as much for the sum.

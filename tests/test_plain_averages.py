@@ -15,6 +15,8 @@ from aswa.averaging.reference import (
 )
 from drifting_model import bits, drift, small_model
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize(("start", "every"), [(0, 1), (2, 1), (1, 3)])
 def test_swa_is_torchs(start: int, every: int) -> None:

@@ -32,6 +32,8 @@ from aswa.queries.statistics import describe
 from aswa.queries.traversal import NONE, Edges, answers
 from query_twin import edges_needed, sets
 
+pytestmark = pytest.mark.numeric
+
 # As the files of KGReasoning have them, from its README and dicee's documentation.
 BETAE = {
     "1p": ("e", ("r",)),

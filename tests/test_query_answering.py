@@ -34,6 +34,8 @@ from aswa.training.trajectory import Trajectory
 from query_twin import TNORMS, sets, truth
 from test_queries import ALL
 
+pytestmark = pytest.mark.numeric
+
 N_ENTITIES, N_RELATIONS = 5, 3
 CPU, BUDGET = torch.device("cpu"), 64 * 2**20
 

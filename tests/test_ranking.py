@@ -25,6 +25,8 @@ from aswa.tasks.link_prediction import LinkPrediction
 from aswa.tasks.ranking import FilteredRanking, ScoreBlocks, mean_reciprocal_rank, rank_metrics
 from aswa.training.trajectory import Trajectory
 
+pytestmark = pytest.mark.numeric
+
 GOLDEN = Path(__file__).resolve().parents[1] / "benchmarks" / "golden"
 MiB = 2**20
 

@@ -23,10 +23,8 @@ from aswa.analysis.statistics.signed_rank import (
     signed_rank,
     summary_sentence,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
+
+pytestmark = pytest.mark.numeric
 
 NAMES = legacy.names(["mrr", "hits@1"])
 

@@ -18,6 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from aswa.tasks import tiled_losses
 from aswa.tasks.tiled_losses import TiledPositives, set_bce, tail_cross_entropy
 
+pytestmark = pytest.mark.numeric
+
 EPS = torch.finfo(torch.float32).eps
 # The reference in fp64 knows scores up to 60 to 2^-46, and log p and p - 1 no better.
 OF_REFERENCE = 2**-44

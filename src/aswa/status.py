@@ -15,14 +15,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from aswa.extras import require
+from aswa.sweeping.status import exit_code, read_states, text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Console entry; see the module."""
-    require("experiments", "orjson", "tabulate", "filelock")
-    from aswa.sweeping.status import exit_code, read_states, text
-
     parser = argparse.ArgumentParser(prog="aswa-status", description=__doc__.splitlines()[0])
     parser.add_argument("results_dir", type=Path)
     parser.add_argument("--failed", action="store_true", help="list paths of failed runs only")

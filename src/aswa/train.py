@@ -9,15 +9,58 @@ torch is imported only when a run has to be computed.
 
 from __future__ import annotations
 
-from aswa.extras import require
+import os
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from aswa.config import ConfigError
+from aswa.config.members import add_folders
+from aswa.config.messages import explain
+from aswa.files import conf_dir
+from aswa.sweeping.job import run_job, say
+from aswa.sweeping.outcome import RunFailed, SweepFailed
 
 
 def main() -> None:
-    """Console entry. Exit codes: 0 done, 1 a run failed, 2 wrong configuration, 130 Ctrl-C."""
-    require("experiments", "hydra", "orjson", "filelock")
-    from aswa.sweeping.command import run_command
+    """Console entry.
 
-    run_command()
+    Raises:
+        SystemExit: 1 a run failed, 2 the configuration is wrong, 130 Ctrl-C.
+    """
+    own_tracebacks = "HYDRA_FULL_ERROR" not in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come through, and are explained here
+    try:
+        _hydra_main()
+    except (ConfigError, HydraException, OmegaConfBaseException, ValueError) as error:
+        # Of other ValueErrors only Hydra's own, for `group=null`, is about the configuration.
+        plain = type(error) is ValueError and "Config group override" not in str(error)
+        if plain or not own_tracebacks:
+            raise
+        say(str(error) if isinstance(error, ConfigError) else explain(error))
+        sys.exit(2)
+    except (RunFailed, SweepFailed) as error:
+        say(str(error))
+        sys.exit(1)
+    except OSError as error:  # of the results folder, before or between runs
+        if error.filename is None or not own_tracebacks:
+            raise
+        say(f"{error.filename}: {error.strerror}; nothing that was done is lost")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on from here")
+        sys.exit(130)
+
+
+@hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
+def _hydra_main(composed: DictConfig) -> str:
+    sources = HydraConfig.get().runtime.config_sources
+    add_folders(source.path for source in sources if source.schema == "file")
+    return run_job(composed, list(HydraConfig.get().overrides.task))
 
 
 if __name__ == "__main__":

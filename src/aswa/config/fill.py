@@ -97,7 +97,7 @@ def fill_rate(plain: dict[str, Any]) -> None:
 def fill_task(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     """The task of a configuration, and the files whose bytes it names.
 
-    A usual task without options is left out of the configuration: named or not, the run is the same.
+    A usual task without options is left out: named or not, the run is the same.
 
     Raises:
         ConfigError: a key is wrong.

@@ -135,7 +135,7 @@ def checked(schema: type[Any], values: Mapping[str, Any], place: str) -> dict[st
     Raises:
         ConfigError: a key is unknown or missing, or a value of the wrong type or out of range.
     """
-    hints = _hints(schema)
+    hints = _hints(typing.cast(Hashable, schema))
     for key in values:
         if key not in hints:
             raise unknown(dotted(place, key), key, hints)

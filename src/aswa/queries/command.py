@@ -13,14 +13,17 @@ import sys
 import time
 from pathlib import Path
 
-from aswa.extras import require
+from aswa.config.members import folders_of_members
+from aswa.config.messages import nearest
+from aswa.data.fetching.sources import read_datasets
+from aswa.data.folders import find_folder
 from aswa.queries.algebra import STRUCTURES, UnknownStructure, structure
+from aswa.registry import kinds
 
 
 def main(argv: list[str] | None = None) -> int:
     """Console entry point. Returns 0, or 2 if a word is wrong or the graph is not there."""
     args = _parser().parse_args(argv)
-    require("experiments", "yaml", "pyarrow")
     try:
         return _run(args)
     except (UnknownStructure, FileNotFoundError, ValueError) as error:
@@ -29,12 +32,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from aswa.config.members import folders_of_members
-    from aswa.config.messages import nearest
-    from aswa.data.fetching.sources import read_datasets
-    from aswa.data.folders import find_folder
-    from aswa.registry import kinds
-
     known = read_datasets(*(folder / "dataset" for folder in folders_of_members()))
     with_queries = {name for name, kind in kinds().items() if "query_answering" in kind.tasks}
     graphs = {name: each for name, each in known.items() if each.kind in with_queries}

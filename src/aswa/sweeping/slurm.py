@@ -42,7 +42,7 @@ def launch_and_wait(launch: Callable[[], Any], folder: Path) -> Any:
         except BaseException as error:
             box["error"] = error
 
-    thread = threading.Thread(target=work, daemon=True)  # it may wait for ever
+    thread = threading.Thread(target=work, daemon=True)  # it may never return
     thread.start()
     absent = 0
     while absent < ABSENT and "returned" not in box:

@@ -113,7 +113,7 @@ class LinkPrediction:
 
         The results are the same under an update rule that leaves a row without a gradient where it
         is: not Adam, momentum or weight decay. Up to a fifth of the rows a batch, sparse gradients
-        were 1.8 to 50 times faster, from a quarter on slower (`benchmarks/sparse_gradient.py`).
+        were 1.8 to 50 times faster, from a quarter on slower.
         """
         rule = self._config.base_optimizer
         lazy = rule.name in ("sgd", "adagrad") and not rule.momentum and not rule.weight_decay

@@ -24,8 +24,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import side_by_side as sbs
 from aswa.analyze import main as analyze
+from benchmarks import side_by_side as sbs
 
 WORDS = (
     "-m", "hydra/launcher=joblib", "dataset=umls", "model=distmult,complex", "seed=range(3)",
