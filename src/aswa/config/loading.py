@@ -6,11 +6,11 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from aswa.config import fill
-from aswa.config.members import GROUPS, member_file, members, template
+from aswa.config.members import GROUPS, add_folders, member_file, members, template
 from aswa.config.run_config import (
     BaseOptimizerConfig,
     DatasetConfig,
@@ -35,6 +35,8 @@ DERIVED = ("methods", "resolved", "files", "reduced")  # fields of RunConfig tha
 def load(overrides: Sequence[str] = ()) -> RunConfig:
     """Compose `conf/` with command-line style overrides, as `aswa-train` does; for Python users.
 
+    `hydra.searchpath=[file:///my/conf]` among them adds a folder of one's own members.
+
     Raises:
         ConfigError: see `resolve`; Hydra's own complaints are given as such too.
     """
@@ -45,9 +47,12 @@ def load(overrides: Sequence[str] = ()) -> RunConfig:
 
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
-            composed = compose("config", overrides=list(overrides))
+            composed = compose("config", overrides=list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise ConfigError(explain(error)) from None
+    with open_dict(composed):
+        places = composed.pop("hydra").searchpath
+    add_folders(place.removeprefix("file://") for place in places if "pkg://" not in place)
     return resolve(composed)
 
 
