@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from aswa.config.members import members, template
+from aswa.config.members import template
 from aswa.config.methods import METHOD_OPTIONS
-from aswa.config.schema import ConfigError, Misfit, checked, unknown
+from aswa.config.schema import ConfigError, Misfit, checked, open_checked, unknown
 from aswa.registry import kinds, load, methods, models
 
 # Key of a row of `hyperparameters` → places in a configuration that it fills where they are null.
@@ -147,61 +147,33 @@ def _words(kind: str) -> str:
 
 
 def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Options of the methods by name, in the order of tables, checked and filled in.
+    """Options of the methods by name, in the order of tables, filled in and checked.
 
     Raises:
         ConfigError: an option is wrong, or no method is named.
     """
-    group = plain["optimizer"]
-    for name in group:
-        if name != "name" and name not in methods():
-            raise unknown(f"optimizer.{name}", name, methods())
-    found = {name: group[name] for name in methods() if name in group}
+    group, known = plain["optimizer"], methods()
+    for name in group.keys() - {"name"} - known.keys():
+        raise unknown(f"optimizer.{name}", name, known)
+    found = {name: group[name] for name in known if name in group}
     if not found:
-        raise ConfigError(f"optimizer: names no method; take some of {', '.join(methods())}")
+        raise ConfigError(f"optimizer: names no method; take some of {', '.join(known)}")
     for name, options in found.items():
-        place, schema = f"optimizer.{name}", METHOD_OPTIONS.get(name)
-        if schema is None:
+        place = f"optimizer.{name}"
+        if (schema := METHOD_OPTIONS.get(name)) is None:  # of another package
+            open_checked([], options, template("optimizer", name).get(name) or {}, place)
             continue
         for field in dataclasses.fields(schema):
             value = options.get(field.name)
             if isinstance(value, float) and math.isinf(value):
                 options[field.name] = value = None  # no bound
             if value is None and (derive := field.metadata["derive"]) is not None:
-                options[field.name] = derive(plain)
+                options[field.name] = value = derive(plain)
+            epochs = plain["epochs"] if isinstance(plain["epochs"], int) else math.inf
+            if field.metadata["before_the_end"] and isinstance(value, int) and value >= epochs:
+                raise ConfigError(
+                    f"{place}.{field.name}={value}: nothing would be averaged in epochs={epochs}; "
+                    f"take at most {epochs - 1}"
+                )
         checked(schema, options, place)
-        _check_before_the_end(schema, options, place, plain["epochs"])
     return {name: dict(options) for name, options in found.items()}
-
-
-def _check_before_the_end(schema: Any, options: dict[str, Any], place: str, epochs: Any) -> None:
-    for field in dataclasses.fields(schema):
-        value = options.get(field.name)
-        late = value is not None and isinstance(epochs, int) and value >= epochs
-        if field.metadata["before_the_end"] and late:
-            raise ConfigError(
-                f"{place}.{field.name}={value}: nothing would be averaged in epochs={epochs}; "
-                f"take at most {epochs - 1}"
-            )
-
-
-def check_methods_like_files(plain: dict[str, Any]) -> None:
-    """A method has the options that its YAML file has, with values of the same types.
-
-    Raises:
-        ConfigError: names the key.
-    """
-    group = plain["optimizer"]
-    own = template("optimizer", group["name"])
-    for name, options in group.items():
-        if name == "name":
-            continue
-        if name not in own and name not in members("optimizer"):
-            raise unknown(f"optimizer.{name}", name, methods())
-        usual = own.get(name) or template("optimizer", name).get(name) or {}
-        for key in options:
-            if key not in usual:
-                raise unknown(f"optimizer.{name}.{key}", key, usual)
-        for key in usual:
-            if key not in options:
-                raise ConfigError(f"optimizer.{name}.{key}: missing; give it a value")

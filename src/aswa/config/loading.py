@@ -72,7 +72,6 @@ def resolve(composed: DictConfig) -> RunConfig:
     for group in GROUPS_OF_A_RUN:
         _check_chosen(group, plain.get(group))
     kind = _kind(plain["dataset"])
-    fill.check_methods_like_files(plain)
     row = fill.fill_from_table(plain)
     fill.check_model_fits(plain)
     fill.fill_rate(plain)
@@ -142,27 +141,11 @@ def _open(cls: type[Any], values: dict[str, Any], group: str, schemas: list[type
     """A group whose members bring keys of their own: these become `options`."""
     fixed = {key for key in keys(cls) if key != "options"}
     usual = template(group, values["name"])
-    left_out = {key for key in usual if key not in values and key in _optional(schemas)}
-    own = {
-        key: value
-        for key, value in usual.items()
-        if key not in fixed | left_out | set(NOT_OF_A_RUN)
-    }
-    options = open_checked(schemas, {k: v for k, v in values.items() if k not in fixed}, own, group)
+    own = {key: value for key, value in usual.items() if key not in fixed | set(NOT_OF_A_RUN)}
+    given = {key: value for key, value in values.items() if key not in fixed}
+    options = open_checked(schemas, given, own, group)
     mine = {key: value for key, value in values.items() if key in fixed}
     return cls(**checked(cls, {**mine, "options": options}, group))
-
-
-def _optional(schemas: list[type[Any]]) -> set[str]:
-    """Keys that a schema has a default for: filling in may leave them out."""
-    import dataclasses
-
-    return {
-        field.name
-        for schema in schemas
-        for field in dataclasses.fields(schema)
-        if field.default is not dataclasses.MISSING
-    }
 
 
 def _check_together(config: RunConfig) -> None:

@@ -167,9 +167,8 @@ def open_checked(
         template: the member's YAML file: its other keys are allowed, with values of its types.
     """
     known: set[str] = set().union(*map(keys, schemas))
-    for key in template:
-        if key not in values:
-            raise ConfigError(f"{dotted(place, key)}: missing; give it a value")
+    for key in template.keys() - values.keys() - known:
+        raise ConfigError(f"{dotted(place, key)}: missing; give it a value")
     own = {key: value for key, value in values.items() if key not in known}
     for key, value in own.items():
         where = dotted(place, key)

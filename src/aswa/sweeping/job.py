@@ -67,6 +67,7 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
 def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
     """The run's record, and whether it was computed here."""
     from aswa.training.bar import epoch_bar
+    from aswa.training.checkpoint import CannotResume
     from aswa.training.session import find_or_compute
     from aswa.training.trajectory import Diverged
 
@@ -85,7 +86,7 @@ def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
             os._exit(int(end.code or 0))
         raise
     except Exception as error:
-        kind = RunHopeless if isinstance(error, Diverged) else RunFailed
+        kind = RunHopeless if isinstance(error, (Diverged, CannotResume)) else RunFailed
         place = config.folder / "status.json"
         raise kind(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
 
