@@ -198,8 +198,6 @@ def test_settings_of_old_records_leave_out_where_and_how() -> None:
     assert found["evaluation"] == {"task.name": "query_answering"}
     same, same_ids = legacy.settings({**config, "seed": 4, "device": "cuda"}, ["ema", "swa"], {})
     assert (same, same_ids) == (found, ids)
-    alone = {"optimizer": {"name": "swa", "start": 2}}
-    assert legacy.settings(alone, ["swa"], {})[0]["methods"] == {"swa": {"optimizer.swa.start": 2}}
 
 
 def test_titles_of_the_written_records_are_those_of_old_ones() -> None:

@@ -56,9 +56,8 @@ PARTS = {
 # Config keys, at any depth, that say where and how a run was executed; a dataset's folder and
 # table of searched rates (the rate used is `lr`); and the seed.
 NEUTRAL = {
-    "seed", "device", "threads", "tracker", "launcher", "hydra", "experiment", "analysis",
-    "run_id", "resume", "progress", "path", "memory_budget", "save_weights",
-    "folder", "tuned_lr",
+    "seed", "device", "threads", "tracker", "memory_budget", "save_weights", "data_dir",
+    "results_dir", "checkpoint_seconds", "folder", "tuned_lr",
 }  # fmt: skip
 
 
@@ -102,22 +101,20 @@ def names(metrics: Iterable[str]) -> Names:
 def by_method(decisions: dict[str, Any], methods: Sequence[str]) -> dict[str, Any]:
     """Decisions of a run that has those of one method, under the name of that method."""
     nested = {key: value for key, value in decisions.items() if isinstance(value, dict)}
-    if nested or not decisions:
-        return nested
-    owner = next((name for name in DECIDING if name in methods), None)
-    return {owner: decisions} if owner else {}
+    return nested or {owner: decisions for owner in _owner(methods) if decisions}
 
 
 def history(record: dict[str, Any], methods: Sequence[str]) -> dict[str, Any]:
     """A history with `decisions` and `scores` by method."""
     if "decisions" in record:
         return record
-    owner = next((name for name in DECIDING if name in methods), None)
-    own = {"decisions": record.get("decision"), "scores": record.get("scores")}
-    return {
-        **record,
-        **{key: {owner: value} if value and owner else {} for key, value in own.items()},
-    }
+    said = {"decisions": record.get("decision"), "scores": record.get("scores")}
+    return record | {key: {m: v for m in _owner(methods) if v} for key, v in said.items()}
+
+
+def _owner(methods: Sequence[str]) -> list[str]:
+    """The method that a record of decisions without a name is about, or none."""
+    return [name for name in DECIDING if name in methods][:1]
 
 
 def settings(
@@ -125,49 +122,33 @@ def settings(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """`setting` and `setting_ids` of a run: shared, by method, of the evaluation.
 
-    Options of a method stand under `optimizer.<method>`, `optimizer.methods.<method>`, or in the
-    group itself where it is that method alone. With schedule=fair the schedule follows from what
-    is averaged and is the methods'. An id is the setting as text.
+    With schedule=fair the schedule follows from what is averaged and is the methods'. An id is the
+    setting as text.
     """
     key = (orjson.dumps({**config, "seed": None}, option=orjson.OPT_SORT_KEYS), *methods)
     if key not in known:
-        flat = {k: v for k, v in flatten(config).items() if not _neutral(k)}
-        fair = flat.get("schedule.name") == "fair"
-        own = {k: v for k, v in flat.items() if fair and k.startswith("schedule.")}
+        flat = {k: v for k, v in flatten(config).items() if NEUTRAL.isdisjoint(k.split("."))}
+
+        def under(*groups: str) -> dict[str, Any]:
+            return {k: v for k, v in flat.items() if k.startswith(groups)}
+
+        own = under("schedule.") if flat.get("schedule.name") == "fair" else {}
         own.pop("schedule.name", None)
-        apart = ("optimizer", "task")
-        setting = {
-            "shared": {
-                k: v for k, v in flat.items() if k.split(".")[0] not in apart and k not in own
-            },
-            "methods": {method: _options(config, method) | own for method in methods},
-            "evaluation": {k: v for k, v in flat.items() if k.startswith("task.")},
+        evaluation, apart = under("task."), {*under("optimizer.", "task."), *own}
+        shared = {k: v for k, v in flat.items() if k not in apart}
+        parts = {method: under(f"optimizer.{method}.") | own for method in methods}
+        ids = {
+            "shared": canonical_json(shared),
+            "methods": {method: canonical_json(part) for method, part in parts.items()},
+            "evaluation": canonical_json(evaluation) if evaluation else None,
         }
-        of_methods = {method: canonical_json(part) for method, part in setting["methods"].items()}
-        evaluation = canonical_json(setting["evaluation"]) if setting["evaluation"] else None
-        ids = {"shared": canonical_json(setting["shared"]), "methods": of_methods,
-               "evaluation": evaluation}  # fmt: skip
-        known[key] = setting, ids
+        known[key] = {"shared": shared, "methods": parts, "evaluation": evaluation}, ids
     found: tuple[dict[str, Any], dict[str, Any]] = known[key]
     return found
 
 
-def _options(config: dict[str, Any], method: str) -> dict[str, Any]:
-    group = config.get("optimizer")
-    if not isinstance(group, dict):
-        return {}
-    methods = group.get("methods")
-    nested = methods.get(method) if isinstance(methods, dict) else None
-    own = group.get(method, nested)
-    if not isinstance(own, dict):
-        alone = group.get("name") == method
-        own = {k: v for k, v in group.items() if k not in ("name", "methods")} if alone else {}
-    options = flatten(own, f"optimizer.{method}.")
-    return {key: value for key, value in options.items() if not _neutral(key)}
-
-
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mapping → {"a.b.c": leaf}. Lists are leaves."""
+    """Nested mapping → {"a.b.c": leaf}. Lists and empty mappings are leaves."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict) and value:
@@ -175,10 +156,3 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _neutral(dotted: str) -> bool:
-    return any(
-        part in NEUTRAL or part.endswith("_dir") or part.startswith("checkpoint")
-        for part in dotted.split(".")
-    )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from aswa.analysis.records.names import Names
@@ -37,30 +36,29 @@ def results_frame(rows: pd.DataFrame) -> pd.DataFrame:
 
 def rows_frame(runs: list[Run]) -> pd.DataFrame:
     """RESULT_COLUMNS, `collapsed` and `run` (index into `runs`), a line a row of each run."""
-    n_rows = [len(run.keys) for run in runs]
-    number = np.repeat(np.arange(len(runs)), n_rows)
+    number = np.repeat(np.arange(len(runs)), [len(run.keys) for run in runs])
     keys = list(dict.fromkeys(run.keys for run in runs))  # few: most runs measure the same
-    place = {found: i for i, found in enumerate(keys)}
-    starts = np.cumsum([0, *map(len, keys)])
-    first = np.array([starts[place[run.keys]] for run in runs], dtype=int)
-    before = np.cumsum([0, *n_rows])[:-1]
-    of_key = np.repeat(first - before, n_rows) + np.arange(len(number))
 
-    def text(texts: list[Any], at: npt.NDArray[np.int64]) -> pd.Categorical:
-        codes, names = pd.factorize(np.array(texts, dtype=object), sort=True)
-        return pd.Categorical.from_codes(codes[at], pd.Index(names))
+    def of_runs(name: str) -> pd.Categorical:
+        texts = pd.Categorical([getattr(run, name) for run in runs])
+        return pd.Categorical.from_codes(texts.codes[number], texts.categories)
+
+    def of_rows(name: str) -> pd.Categorical:
+        texts = pd.Index(sorted({text for found in keys for text in getattr(found, name)}))
+        codes = {found: pd.Categorical(getattr(found, name), texts).codes for found in keys}
+        return pd.Categorical.from_codes(np.concatenate([codes[r.keys] for r in runs]), texts)
 
     return pd.DataFrame(
         {
-            "dataset": text([run.dataset for run in runs], number),
-            "model": text([run.model for run in runs], number),
-            "optimizer": text([name for found in keys for name in found.optimizer], of_key),
+            "dataset": of_runs("dataset"),
+            "model": of_runs("model"),
+            "optimizer": of_rows("optimizer"),
             "seed": np.array([run.seed for run in runs], dtype=int)[number],
-            "split": text([name for found in keys for name in found.split], of_key),
-            "metric": text([name for found in keys for name in found.metric], of_key),
-            "value": np.concatenate([run.values for run in runs]) if runs else np.zeros(0),
-            "run_id": text([run.run_id for run in runs], number),
-            "collapsed": np.array([c for found in keys for c in found.collapsed], bool)[of_key],
+            "split": of_rows("split"),
+            "metric": of_rows("metric"),
+            "value": np.concatenate([run.values for run in runs]),
+            "run_id": of_runs("run_id"),
+            "collapsed": np.asarray(of_rows("collapsed"), dtype=bool),
             "run": number,
         }
     )

@@ -39,20 +39,27 @@ class Keys:
         return tuple(sorted(set(self.optimizer)))
 
 
+Part = tuple[str | None, dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Setting:
-    """All that can change a result but the seed, in three parts, each an id and flat values.
+    """All that can change a result but the seed, in parts: ids and flat values of the record."""
 
-    `shared` belongs to all methods, `methods` to one each, `evaluation` changes no training;
-    `evaluation_id` is None where nothing but the methods' own metrics was evaluated.
-    """
+    ids: dict[str, Any]
+    values: dict[str, Any]
 
-    shared_id: str
-    shared: dict[str, Any]
-    method_ids: dict[str, str]
-    methods: dict[str, dict[str, Any]]
-    evaluation_id: str | None
-    evaluation: dict[str, Any]
+    def of_all(self) -> Part:
+        """What all methods share."""
+        return self.ids["shared"], self.values["shared"]
+
+    def of_method(self, method: str) -> Part:
+        """A method's own options."""
+        return self.ids["methods"].get(method), self.values["methods"].get(method) or {}
+
+    def of_evaluation(self) -> Part:
+        """What changes no training; no id where only the methods' own metrics were evaluated."""
+        return self.ids.get("evaluation"), self.values.get("evaluation") or {}
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ def _run(path: Path, record: dict[str, Any], known: dict[Any, Any]) -> Run:
         numbers = np.array([math.nan if v is None else float(v) for v in values], dtype=float)
         seed = int(record["seed"])
         names = _names(record, known)
-        setting = _setting(record, keys.methods, known)
+        setting = _setting(record, known)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptRecord(path, f"a field or a row is malformed ({error!r})") from None
     reduced = record["notes"].get("reduced")
@@ -177,17 +184,11 @@ def _names(record: dict[str, Any], known: dict[Any, Any]) -> Names:
     return found
 
 
-def _setting(record: dict[str, Any], methods: tuple[str, ...], known: dict[Any, Any]) -> Setting:
-    ids, parts = record["setting_ids"], record["setting"]
-    evaluation = ids.get("evaluation")
-    of_methods = {method: str(ids["methods"].get(method, "")) for method in methods}
-    key = ("setting", ids["shared"], tuple(of_methods.items()), evaluation)
+def _setting(record: dict[str, Any], known: dict[Any, Any]) -> Setting:
+    key = ("setting", orjson.dumps(record["setting_ids"]))
     if key not in known:
-        own = {method: dict(parts["methods"].get(method) or {}) for method in methods}
-        known[key] = Setting(
-            str(ids["shared"]), dict(parts["shared"]), of_methods, own, evaluation,
-            dict(parts.get("evaluation") or {}),
-        )  # fmt: skip
+        known[key] = Setting(dict(record["setting_ids"]), dict(record["setting"]))
+        known[key].of_all(), known[key].of_method("")  # raises where one is not there
     found: Setting = known[key]
     return found
 

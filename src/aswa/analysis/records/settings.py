@@ -10,10 +10,11 @@ import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any, TypeVar
 
 from aswa.analysis.records.legacy import flatten
-from aswa.analysis.records.runs import Run
+from aswa.analysis.records.runs import Part, Run, Setting
 
 EVALUATED = "queries"  # the family of metrics that rest on the setting of the evaluation
 
@@ -66,18 +67,17 @@ def choose_settings(runs: list[Run]) -> Choice:
     left_out: list[LeftOut] = []
     by_unit = _group(range(len(runs)), lambda i: (runs[i].dataset, runs[i].model))
     for unit, cell in sorted(by_unit.items()):
-        best, others = _split(runs, cell, None, lambda s: (s.shared_id, s.shared))
+        best, others = _split(runs, cell, None, Setting.of_all)
         left_out += _left_out(runs, unit, None, others)
         asked = [i for i in best if _evaluated(runs[i])]
         if asked:
-            used, others = _split(runs, asked, None, lambda s: (s.evaluation_id, s.evaluation))
+            used, others = _split(runs, asked, None, Setting.of_evaluation)
             left_out += _left_out(runs, unit, EVALUATED, others)
             answering.update(used)
         for method in sorted({m for i in best for m in runs[i].methods}):
             having = [i for i in best if method in runs[i].methods]
-            used, others = _split(
-                runs, having, method, lambda s, m=method: (s.method_ids[m], s.methods[m])
-            )
+            own = methodcaller("of_method", method)
+            used, others = _split(runs, having, method, own)
             left_out += _left_out(runs, unit, method, others)
             kept.update((i, method) for i in used)
     return Choice(frozenset(kept), frozenset(answering), tuple(left_out))
@@ -88,7 +88,7 @@ def _evaluated(run: Run) -> bool:
 
 
 def _split(
-    runs: list[Run], members: list[int], method: str | None, part: Callable[..., tuple[Any, Any]]
+    runs: list[Run], members: list[int], method: str | None, part: Callable[[Setting], Part]
 ) -> tuple[list[int], list[tuple[list[int], Differences]]]:
     """The runs of the winning setting; for each other setting its runs and differing keys.
 
