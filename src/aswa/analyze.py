@@ -13,13 +13,7 @@ from rich.text import Text
 from aswa.analysis.declaration import load_declaration
 from aswa.analysis.published import findings, findings_table, growth, published_folder, sentences
 from aswa.analysis.records.runs import Problem
-from aswa.analysis.rendering.report import (
-    drawing_files,
-    print_summary,
-    table_files,
-    write_files,
-    write_study,
-)
+from aswa.analysis.rendering import report
 from aswa.analysis.study import NoResults, analyse
 
 WIDTH = 140  # of the terminal, where there is none to ask: a log file or a pipe
@@ -35,17 +29,15 @@ def main(argv: list[str] | None = None) -> int:
         study = analyse(args.results_dir, load_declaration(args.plan), args.where)
     except NoResults as error:
         _report_problems(error.problems, errors)
-        errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
-        return 2
+        return _refused(error, errors)
     except (ValueError, FileNotFoundError) as error:
-        errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
-        return 2
+        return _refused(error, errors)
     _report_problems(study.problems, errors)
     for notice in study.notices:
         errors.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
-    report = write_study(study, args.results_dir / "analysis")
+    page = report.write_study(study, args.results_dir / "analysis")
     console = Console(width=_width(sys.stdout.isatty()), highlight=False)
-    print_summary(study, report, console)
+    report.print_summary(study, page, console)
     return 0
 
 
@@ -55,15 +47,17 @@ def _published(results_dir: Path, errors: Console) -> int:
         folder = published_folder(results_dir)
         found = findings(folder)
     except (ValueError, FileNotFoundError) as error:
-        errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
-        return 2
+        return _refused(error, errors)
     table, drawing = findings_table(found), growth(folder)
-    target = write_files(
-        folder / "tested",
-        {**table_files(table), **drawing_files(drawing)},
-    )
+    files = {**report.table_files(table), **report.drawing_files(drawing)}
+    target = report.write_files(folder / "tested", files)
     print("\n\n".join([table.markdown().rstrip(), *sentences(found), f"files: {target}"]))
     return 0
+
+
+def _refused(error: Exception, console: Console) -> int:
+    console.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
+    return 2
 
 
 def _report_problems(problems: Iterable[Problem], console: Console) -> None:

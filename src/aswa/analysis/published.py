@@ -101,16 +101,15 @@ def findings(folder: Path) -> list[Finding]:
     live, every = read_published(folder), read_published(folder, live=False)
     without = _no_hard_update(live)
     asked = [
-        ("live runs, last epoch, dataset × model", live, UNIT, "final"),
-        ("the same, each at the epoch of its own best validation", live, UNIT, "best_val"),
-        ("the same, collapsed runs counted", every, UNIT, "final"),
-        ("code with a hard update", live[~without], UNIT, "final"),
-        ("code without one (CIFAR-10, VGG)", live[without], UNIT, "final"),
-        ("single configurations, as if independent", live, CONFIGURATION, "final"),
+        ("live runs, last epoch, dataset × model", live, UNIT, "final", "swa"),
+        ("the same, each at the epoch of its own best validation", live, UNIT, "best_val", "swa"),
+        ("the same, collapsed runs counted", every, UNIT, "final", "swa"),
+        ("code with a hard update", live[~without], UNIT, "final", "swa"),
+        ("code without one (CIFAR-10, VGG)", live[without], UNIT, "final", "swa"),
+        ("single configurations, as if independent", live, CONFIGURATION, "final", "swa"),
+        ("live runs, last epoch, dataset × model", live, UNIT, "final", "sgd"),
     ]
-    found = [ask(name, part, by, epoch, "swa") for name, part, by, epoch in asked]
-    name, part, by, epoch = asked[0]
-    return [*found, ask(name, part, by, epoch, "sgd")]
+    return [ask(*question) for question in asked]
 
 
 def ask(question: str, figures: pd.DataFrame, by: list[str], epoch: str, other: str) -> Finding:

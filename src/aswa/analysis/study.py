@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -84,6 +84,7 @@ def analyse(
     records = declared_tests(cells, declared)
     evidence = gather(cells, declared, records)
     costs = costs_frame(runs)
+    metric_tables, unknown = _metric_tables(cells, declared)
     tests = frame(records, COLUMNS)
     whole = tests["scope"] == "all"
     return Study(
@@ -93,7 +94,7 @@ def analyse(
         costs=costs,
         records=tuple(records),
         evidence=evidence,
-        metric_tables=_metric_tables(cells, declared),
+        metric_tables=metric_tables,
         structures=structures_table(cells),
         tests=significance_table(
             tests[whole], names, "significance",
@@ -118,7 +119,7 @@ def analyse(
         notices=(
             *(f"--where {condition}" for condition in where),
             *contradictions,
-            *_undeclared(cells),
+            *unknown,
             *cells.notices,
             *(item.sentence() for item in choice.left_out),
             *_several_commits(used),
@@ -129,31 +130,26 @@ def analyse(
     )  # fmt: skip
 
 
-def _metric_tables(cells: Cells, declared: Declaration) -> dict[str, TextTable]:
-    """Of the declared metrics, then of every other metric on test that is not about a part."""
-    there = {
-        str(name) for name in cells.table.loc[cells.table["split"] == "test", "metric"].unique()
-    }
-    others = [name for name in cells.names.metrics if not cells.names.metric(name).part]
-    others += sorted(there - cells.names.metrics.keys())
+def _metric_tables(cells: Cells, declared: Declaration) -> tuple[dict[str, TextTable], list[str]]:
+    """Of the declared metrics, then of every other metric on test that is not about a part.
+
+    And a notice for each metric of which no record says the direction.
+    """
+    names, table = cells.names, cells.table
+    there = sorted(map(str, table.loc[table["split"] == "test", "metric"].unique()))
+    whole = [m for m in [*names.metrics, *there] if not names.metric(m).part]
     tables = {
-        name: metric_table(cells, name, declared.comparisons[0].a, declared.confidence)
-        for name in dict.fromkeys([*declared.metrics, *others])
-        if name in there
+        m: metric_table(cells, m, declared.comparisons[0].a, declared.confidence)
+        for m in dict.fromkeys([*declared.metrics, *whole])
+        if m in there
     }
-    return {name: table for name, table in tables.items() if table}
-
-
-def _undeclared(cells: Cells) -> list[str]:
-    """Metrics on test of which no record says the direction."""
-    tested = cells.table.loc[cells.table["split"] == "test", "metric"]
-    there = sorted(str(name) for name in tested.unique())
-    unknown = [name for name in there if name not in cells.names.judged(there)]
-    return [
-        f"no record says whether a higher {name} is better: its table marks no best method, and it "
+    unknown = [
+        f"no record says whether a higher {m} is better: its table marks no best method, and it "
         "is in no test"
-        for name in unknown
+        for m in there
+        if m not in names.judged(there)
     ]
+    return {m: found for m, found in tables.items() if found}, unknown
 
 
 def _drawings(
@@ -170,9 +166,7 @@ def _drawings(
     return [*drawings, beside] if beside else drawings
 
 
-def _histories(
-    runs: list[Run], choice: Choice
-) -> tuple[list[tuple[History, frozenset[str]]], list[Problem]]:
+def _histories(runs: list[Run], choice: Choice) -> tuple[Histories, list[Problem]]:
     """Each history with the methods to draw from it: every seed of a method once."""
     seen: set[tuple[str, str, str, int]] = set()
     histories: list[tuple[History, frozenset[str]]] = []
@@ -192,7 +186,7 @@ def _histories(
 
 def _environment(runs: list[Run]) -> list[tuple[str, str]]:
     """Where the runs were made and what analysed them; each distinct value with its runs."""
-    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for run in runs:
         counts["device"][run.device] += 1
         counts["git commit"][_commit(run)] += 1
@@ -215,10 +209,9 @@ def _commit(run: Run) -> str:
 
 
 def _several_commits(runs: list[Run]) -> list[str]:
-    commits = sorted({_commit(run) for run in runs})
-    if len(commits) < 2:
-        return []
-    return [f"the runs were made by {len(commits)} states of the code: {', '.join(commits)}"]
+    made = sorted({_commit(run) for run in runs})
+    several = f"the runs were made by {len(made)} states of the code: {', '.join(made)}"
+    return [several] if len(made) > 1 else []
 
 
 def _several_budgets(runs: list[Run]) -> list[str]:

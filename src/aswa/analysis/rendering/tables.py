@@ -7,7 +7,7 @@ it stands the frame with the unrounded numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +43,11 @@ class TextTable:
     ) -> list[list[str]]:
         """The rows, escaped, with their marks, each given as `before{}after`."""
 
-        def text(i: int, j: int, content: str) -> str:
-            mark = (
-                bold if (i, j) in self.bold else underlined if (i, j) in self.underlined else "{}"
-            )
-            return mark.format(escaped(content))
-
-        return [[text(i, j, c) for j, c in enumerate(row)] for i, row in enumerate(self.rows)]
+        marks = dict.fromkeys(self.underlined, underlined) | dict.fromkeys(self.bold, bold)
+        return [
+            [marks.get((i, j), "{}").format(escaped(text)) for j, text in enumerate(row)]
+            for i, row in enumerate(self.rows)
+        ]
 
     def markdown(self) -> str:
         """Pipe table under its title, over its note."""
@@ -65,9 +63,14 @@ class TextTable:
         columns = "".join(a[0] for a in self.alignment())
         notes = [f"% {line}" for line in (self.title, self.note) if line]
         lines = [*notes, f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
-        lines += [_latex_row(self.header), "\\midrule"]
-        marked = self.marked("\\textbf{{{}}}", "\\underline{{{}}}", latex_text)
-        lines += [" & ".join(row) + " \\\\" for row in marked]
+        head, *rows = (
+            " & ".join(row) + " \\\\"
+            for row in [
+                [latex_text(text) for text in self.header],
+                *self.marked("\\textbf{{{}}}", "\\underline{{{}}}", latex_text),
+            ]
+        )
+        lines += [head, "\\midrule", *rows]
         return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
     def alignment(self) -> tuple[str, ...]:
@@ -77,10 +80,6 @@ class TextTable:
             "question",
         }  # fmt: skip
         return tuple("left" if text.lower() in names else "right" for text in self.header)
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(latex_text(text) for text in cells) + " \\\\"
 
 
 def latex_text(text: str) -> str:

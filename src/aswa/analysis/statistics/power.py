@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
-from aswa.analysis.statistics.signed_rank import SignificanceRecord
+import numpy as np
+
+from aswa.analysis.statistics.signed_rank import SignificanceRecord, tied_p
 
 
 def smallest_corrected_p(untied: int, comparisons: int) -> float:
@@ -47,17 +50,8 @@ def power_note(record: SignificanceRecord) -> str:
 def most_against(untied: int, comparisons: int, alpha: float) -> int:
     """Units that may point the other way, with the smallest |differences|, at a significant p.
 
-    Counts sign assignments with a rank sum of at most 1 + 2 + … + k (Wilcoxon 1945).
+    −1 where not even all units in agreement are significant.
     """
-    counts = [1]
-    for rank in range(1, untied + 1):
-        longer = counts + [0] * rank
-        for total, count in enumerate(counts):
-            longer[total + rank] += count
-        counts = longer
-    most = -1
-    for k in range(untied + 1):
-        tail = sum(counts[: k * (k + 1) // 2 + 1])
-        if min(1.0, comparisons * 2.0 * tail / 2.0**untied) <= alpha:
-            most = k
-    return most
+    rank = np.arange(1, untied + 1.0)
+    found = (comparisons * tied_p(np.where(rank > k, rank, -rank)) for k in range(untied + 1))
+    return sum(1 for _ in itertools.takewhile(lambda p: p <= alpha, found)) - 1

@@ -119,11 +119,11 @@ def _wilcoxon(moved: npt.NDArray[np.float64]) -> tuple[float, float, bool]:
     result: Any = stats.wilcoxon(moved, method=method)
     tied = np.unique(np.abs(moved)).size < moved.size
     # scipy's exact distribution knows no ties, and its permutation test calls Python 2^n times.
-    p = _tied_p(moved) if exact and tied else float(result.pvalue)
+    p = tied_p(moved) if exact and tied else float(result.pvalue)
     return float(result.statistic), min(1.0, p), exact
 
 
-def _tied_p(moved: npt.NDArray[np.float64]) -> float:
+def tied_p(moved: npt.NDArray[np.float64]) -> float:
     """Exact two-sided p with tied ranks: counts all 2^n sign assignments by their rank sum."""
     doubled = np.rint(2 * stats.rankdata(np.abs(moved))).astype(int)  # midranks are halves
     counts = np.ones(1)
