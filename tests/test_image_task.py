@@ -13,6 +13,8 @@ from aswa import distributed
 from aswa.config import ConfigError, load
 from aswa.tasks.image_classification import ImageClassification, mean_prediction
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 NONE = [
     f"dataset.{key}.{split}=null" for key in ("sha256", "images") for split in ("train", "test")

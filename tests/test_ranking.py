@@ -284,7 +284,7 @@ def test_ranks_are_fp32_when_training_is_not(model: str) -> None:
         config = load([f"model={model}", "model.dim=16", "lr=0.1", f"precision={precision}"])
         task = LinkPrediction(config, cpu)
         trajectory = Trajectory(config, task)
-        trajectory.run_epoch()
+        trajectory.advance()
         return trajectory, task
 
     (half, task), (full, _) = train("bf16"), train("fp32")
