@@ -11,9 +11,11 @@ import pytest
 
 from aswa.analysis.declaration import load_declaration
 from aswa.analysis.records import legacy
+from aswa.analysis.records.long_table import Cells
 from aswa.analysis.records.names import Metric, Names, merged
 from aswa.analysis.records.runs import read_history, read_runs
 from aswa.analysis.rendering.curves import decision_timelines
+from aswa.analysis.rendering.differences import paired_differences
 from aswa.analysis.rendering.report import write_study
 from aswa.analysis.study import analyse
 from written_runs import METHODS, TITLES, declared, edit, write_grid, write_run
@@ -76,7 +78,10 @@ def test_a_metric_of_unknown_direction_is_said_and_never_judged(tmp_path: Path) 
     with_metric(tmp_path, "surprise", None, schema=1)
     metrics = ("surprise", "mrr")
     declaration = replace(load_declaration(), metrics=metrics, primary_metrics=metrics)
-    study = analyse(tmp_path, declaration)
+    study = analyse(tmp_path, declaration, figures=False)
+    cells = Cells(study.results, study.names)
+    (drawing,) = paired_differences(cells, replace(declaration, primary_metrics=("surprise",)))
+    assert drawing.stem == "paired_differences_surprise"
     table = study.metric_tables["surprise"]
     assert len(table.rows) == 4 and not table.bold and not table.underlined
     assert {r.metric for r in study.records} == set(study.evidence.tables) == {"mrr"}

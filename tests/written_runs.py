@@ -16,8 +16,8 @@ METHODS = ("sgd", "swa", "ema", "early_stopping", "aswa")
 GAIN = {"sgd": 0.0, "swa": 0.01, "ema": -0.02, "early_stopping": 0.012, "aswa": 0.02}
 LABELS = {"sgd": "SGD", "swa": "SWA", "ema": "EMA", "early_stopping": "Early stopping",
           "aswa": "ASWA", "aswa_ties": "ASWA (ties accepted)"}  # fmt: skip
-METRICS = ("mrr", "hits@1", "hits@3", "hits@10")
-TITLES = {"mrr": "MRR", "hits@1": "Hits@1", "hits@3": "Hits@3", "hits@10": "Hits@10"}
+METRICS = ("mrr", "hits@10")
+TITLES = {"mrr": "MRR", "hits@10": "Hits@10"}
 EPOCHS = 24
 OF_SCHEMA_2 = ("setting_id", "setting", "setting_ids", "metrics", "methods", "notes", "hardware")
 

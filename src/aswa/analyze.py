@@ -22,7 +22,7 @@ WIDTH = 140  # of the terminal, where there is none to ask: a log file or a pipe
 def main(argv: list[str] | None = None) -> int:
     """Console entry point. Returns 0, or 2 if there is nothing to analyse or a word is wrong."""
     args = _parser().parse_args(argv)
-    errors = Console(stderr=True, width=_width(sys.stderr.isatty()), highlight=False)
+    errors = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH, highlight=False)
     if args.published:
         return _published(args.results_dir, errors)
     try:
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     for notice in study.notices:
         errors.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
     page = report.write_study(study, args.results_dir / "analysis")
-    console = Console(width=_width(sys.stdout.isatty()), highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     report.print_summary(study, page, console)
     return 0
 
@@ -48,8 +48,8 @@ def _published(results_dir: Path, errors: Console) -> int:
         found = findings(folder)
     except (ValueError, FileNotFoundError) as error:
         return _refused(error, errors)
-    table, drawing = findings_table(found), growth(folder)
-    files = {**report.table_files(table), **report.drawing_files(drawing)}
+    table = findings_table(found)
+    files = {**report.table_files(table), **report.drawing_files(growth(folder))}
     target = report.write_files(folder / "tested", files)
     print("\n\n".join([table.markdown().rstrip(), *sentences(found), f"files: {target}"]))
     return 0
@@ -64,10 +64,6 @@ def _report_problems(problems: Iterable[Problem], console: Console) -> None:
     for problem in problems:
         text = f"left out: {problem.path}: {problem.reason}; {problem.fix}"
         console.print(Text(text, style="red"), soft_wrap=True)
-
-
-def _width(terminal: bool) -> int | None:
-    return None if terminal else WIDTH
 
 
 def _parser() -> argparse.ArgumentParser:

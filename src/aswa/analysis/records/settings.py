@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import Any, TypeVar
+from typing import Any
 
 from aswa.analysis.records.legacy import flatten
 from aswa.analysis.records.runs import Part, Run, Setting
@@ -19,7 +19,6 @@ from aswa.analysis.records.runs import Part, Run, Setting
 EVALUATED = "queries"  # the family of metrics that rest on the setting of the evaluation
 
 Differences = dict[str, tuple[Any, Any]]  # key → (used, of the others)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,59 +64,44 @@ def choose_settings(runs: list[Run]) -> Choice:
     kept: set[tuple[int, str]] = set()
     answering: set[int] = set()
     left_out: list[LeftOut] = []
-    by_unit = _group(range(len(runs)), lambda i: (runs[i].dataset, runs[i].model))
-    for unit, cell in sorted(by_unit.items()):
-        best, others = _split(runs, cell, None, Setting.of_all)
-        left_out += _left_out(runs, unit, None, others)
-        asked = [i for i in best if _evaluated(runs[i])]
-        if asked:
-            used, others = _split(runs, asked, None, Setting.of_evaluation)
-            left_out += _left_out(runs, unit, EVALUATED, others)
-            answering.update(used)
+
+    def choose(members: list[int], who: str | None, part: Callable[[Setting], Part]) -> list[int]:
+        """The runs of the setting that fills most cells; the others are left out."""
+        groups: dict[str, list[int]] = defaultdict(list)
+        for i in members:
+            groups[str(part(runs[i].setting)[0])].append(i)
+
+        def counted(i: int) -> Iterable[str]:
+            return [who] if who in runs[i].methods else runs[i].methods
+
+        def order(item: tuple[str, list[int]]) -> tuple[int, float, str]:
+            cells = {(m, runs[i].seed) for i in item[1] for m in counted(i)}
+            return -len(cells), -max(_epochs(runs[i]) for i in item[1]), item[0]
+
+        used, *others = [alike for _, alike in sorted(groups.items(), key=order)]
+        for alike in others:
+            one, other = runs[used[0]], runs[alike[0]]
+            differs = _differences(part(one.setting)[1], part(other.setting)[1])
+            ids = tuple(sorted({runs[i].run_id for i in alike}))
+            left_out.append(LeftOut(one.dataset, one.model, who, ids, differs))
+        return used
+
+    units: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for i, run in enumerate(runs):
+        units[run.dataset, run.model].append(i)
+    for _, members in sorted(units.items()):
+        best = choose(members, None, Setting.of_all)
+        if asked := [i for i in best if _evaluated(runs[i])]:
+            answering.update(choose(asked, EVALUATED, Setting.of_evaluation))
         for method in sorted({m for i in best for m in runs[i].methods}):
             having = [i for i in best if method in runs[i].methods]
-            own = methodcaller("of_method", method)
-            used, others = _split(runs, having, method, own)
-            left_out += _left_out(runs, unit, method, others)
+            used = choose(having, method, methodcaller("of_method", method))
             kept.update((i, method) for i in used)
     return Choice(frozenset(kept), frozenset(answering), tuple(left_out))
 
 
 def _evaluated(run: Run) -> bool:
     return any(metric.family == EVALUATED for metric in run.names.metrics.values())
-
-
-def _split(
-    runs: list[Run], members: list[int], method: str | None, part: Callable[[Setting], Part]
-) -> tuple[list[int], list[tuple[list[int], Differences]]]:
-    """The runs of the winning setting; for each other setting its runs and differing keys.
-
-    Args:
-        method: counts cells of this method alone; None: of all.
-        part: id and flat values of the part of a Setting that has to be equal.
-    """
-    groups = _group(members, lambda i: str(part(runs[i].setting)[0]))
-
-    def order(item: tuple[str, list[int]]) -> tuple[int, float, str]:
-        text, alike = item
-        cells = {(m, runs[i].seed) for i in alike for m in runs[i].methods if method in (None, m)}
-        return -len(cells), -max(_epochs(runs[i]) for i in alike), text
-
-    winner, *others = [alike for _, alike in sorted(groups.items(), key=order)]
-    used = part(runs[winner[0]].setting)[1]
-    return winner, [
-        (alike, _differences(used, part(runs[alike[0]].setting)[1])) for alike in others
-    ]
-
-
-def _left_out(
-    runs: list[Run], unit: tuple[str, str], part: str | None,
-    others: Iterable[tuple[list[int], Differences]],
-) -> list[LeftOut]:  # fmt: skip
-    return [
-        LeftOut(*unit, part, tuple(sorted({runs[i].run_id for i in alike})), differs)
-        for alike, differs in others
-    ]
 
 
 def _epochs(run: Run) -> float:
@@ -128,13 +112,6 @@ def _epochs(run: Run) -> float:
 def _differences(used: dict[str, Any], other: dict[str, Any]) -> Differences:
     pairs = {key: (used.get(key), other.get(key)) for key in sorted(used.keys() | other.keys())}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _group(items: Iterable[int], key: Callable[[int], T]) -> dict[T, list[int]]:
-    groups: dict[T, list[int]] = defaultdict(list)
-    for item in items:
-        groups[key(item)].append(item)
-    return dict(groups)
 
 
 def select_where(runs: list[Run], conditions: Iterable[str]) -> list[Run]:

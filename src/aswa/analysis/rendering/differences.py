@@ -14,7 +14,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
 from aswa.analysis.declaration import Declaration
 from aswa.analysis.records.long_table import Cells
@@ -22,6 +21,7 @@ from aswa.analysis.records.names import Names
 from aswa.analysis.rendering.appearance import STYLE, look
 from aswa.analysis.rendering.drawing import Drawing, finish, grid, panel_title
 from aswa.analysis.statistics.friedman import MethodRanks
+from aswa.analysis.statistics.unit_intervals import t_interval
 
 DOTS = 200  # seeds, above which single ones are not drawn
 PAIR_WIDTH = 28  # letters of a line over a panel
@@ -86,10 +86,7 @@ def _interval(
         axis.scatter(
             values, np.full(values.size, height + 0.22), s=5, color=colour, alpha=0.55, lw=0
         )
-    error = float(stats.sem(values)) if values.size > 1 else 0.0
-    if error > 0:
-        low, high = stats.t.interval(confidence, values.size - 1, loc=mean, scale=error)
-        axis.plot([low, high], [height, height], color=colour, linewidth=1.8, zorder=4)
+    axis.plot(t_interval(values, confidence), [height] * 2, color=colour, linewidth=1.8, zorder=4)
     axis.plot([mean], [height], marker="o", markersize=5, color=colour, zorder=5)
 
 

@@ -82,14 +82,6 @@ class MethodRanks:
             f"χ² = {self.statistic:.2f}, {p_text(self.p)}; {told}.{gone}"
         )
 
-    def rows(self) -> list[dict[str, object]]:
-        """Rows of ranks.csv."""
-        return [
-            {"metric": self.metric, "optimizer": method, "average_rank": rank, "units": self.n,
-             "statistic": self.statistic, "p": self.p}
-            for method, rank in self.ranks.items()
-        ]  # fmt: skip
-
 
 def rank_methods(table: pd.DataFrame, names: Names, metric: str, alpha: float) -> MethodRanks:
     """Rank all methods of a seed table (index dataset, model, seed; a column per method).
@@ -146,4 +138,9 @@ def pairwise_p(complete: pd.DataFrame) -> pd.DataFrame:
 
 def ranks_frame(found: Sequence[MethodRanks]) -> pd.DataFrame:
     """As ranks.csv has them."""
-    return pd.DataFrame([row for ranks in found for row in ranks.rows()], columns=RANK_COLUMNS)
+    rows = [
+        (r.metric, method, rank, r.n, r.statistic, r.p)
+        for r in found
+        for method, rank in r.ranks.items()
+    ]
+    return pd.DataFrame(rows, columns=RANK_COLUMNS)

@@ -92,20 +92,11 @@ def effect(
     low, high = _interval(mean_draws, confidence) if known else (math.nan, math.nan)
     likely = _interval(chance_draws, confidence) if known else (math.nan, math.nan)
     return Effect(
-        metric=metric,
-        optimizer_a=pair[0],
-        optimizer_b=pair[1],
-        names=names,
-        units=len(means),
-        seeds=len(both),
-        mean_difference=float(np.mean(means)) if means else math.nan,
-        ci_low=low,
-        ci_high=high,
-        improvement=float(np.mean(chances)) if chances else math.nan,
-        improvement_low=likely[0],
-        improvement_high=likely[1],
-        confidence=confidence,
-    )
+        metric=metric, optimizer_a=pair[0], optimizer_b=pair[1], names=names, units=len(means),
+        seeds=len(both), mean_difference=float(np.mean(means)) if means else math.nan,
+        ci_low=low, ci_high=high, improvement=float(np.mean(chances)) if chances else math.nan,
+        improvement_low=likely[0], improvement_high=likely[1], confidence=confidence,
+    )  # fmt: skip
 
 
 def _improvement(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
@@ -32,15 +34,21 @@ def unit_intervals(
         difference = (table[reference] - table[method]).round(DECIMALS).dropna()
         units: Any = difference.groupby(level=UNIT, sort=True)
         for (dataset, model), values in units:
-            n, mean = len(values), float(values.mean())
-            low = high = math.nan
-            if n > 1 and values.nunique() > 1:
-                error = float(values.std(ddof=1)) / math.sqrt(n)
-                half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * error
-                low, high = mean - half, mean + half
-            rows.append((dataset, model, reference, method, n, mean, low, high))
+            low, high = t_interval(values.to_numpy(), confidence)
+            mean = float(values.mean())
+            rows.append((dataset, model, reference, method, len(values), mean, low, high))
     frame = pd.DataFrame(rows, columns=INTERVAL_COLUMNS)
     return frame.sort_values(UNIT, kind="stable").reset_index(drop=True)
+
+
+def t_interval(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    """Of the mean of values, shape (n,); NaN for one value, or for equal ones."""
+    n = values.size
+    if n < 2 or (values == values[0]).all():
+        return math.nan, math.nan
+    error = float(values.std(ddof=1)) / math.sqrt(n)
+    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * error
+    return float(values.mean()) - half, float(values.mean()) + half
 
 
 def told_apart(
