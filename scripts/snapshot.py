@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -168,7 +168,7 @@ def everything_said(study: Study, metric: str) -> list[str]:
     """The declared tests of a metric over all units, and what stands beside them."""
     records = family(study.records, metric)
     evidence = study.evidence
-    sizes = [*evidence.effects, *evidence.posteriors, *evidence.ranks]
+    sizes: list[Any] = [*evidence.effects, *evidence.posteriors, *evidence.ranks]
     beside = [found.sentence() for found in sizes if found.metric == metric]
     return [*(record.sentence() for record in records), *beside, power_note(records[0])]
 
@@ -177,7 +177,7 @@ def made_with(runs: list[Run]) -> str:
     """How many runs of how many epochs, on what, by which code."""
     seconds = sum(run.seconds["total"] for run in runs)
 
-    def words(values: Iterable[object]) -> str:
+    def words(values: Iterable[Any]) -> str:
         return " or ".join(map(str, sorted(set(values))))
 
     return (
