@@ -47,16 +47,18 @@ class WandbTracker(Tracker):
 
     def finish(self, summary: dict[str, Any], failed: bool = False) -> None:
         if self._run is not None:
-            self._try(lambda: self._finish(summary, failed))
+            self._try(lambda: self._run.summary.update(summary))
+        self._end(exit_code=1 if failed else 0)
 
     def interrupt(self) -> None:
         if self._run is not None:
-            self._try(self._interrupt)
+            self._try(lambda: self._run.mark_preempting())
+        self._end(exit_code=1)  # "preempted", until the run goes on under the same id
 
-    def _interrupt(self) -> None:
-        self._run.mark_preempting()
-        self._run.finish(exit_code=1)  # "preempted", until the run goes on under the same id
-        self._run = None
+    def _end(self, exit_code: int) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            self._try(lambda: run.finish(exit_code=exit_code))
 
     def _start(self, config: RunConfig) -> None:
         import wandb
@@ -79,11 +81,6 @@ class WandbTracker(Tracker):
             reinit="finish_previous",
             settings=wandb.Settings(silent=True, console="off"),
         )
-
-    def _finish(self, summary: dict[str, Any], failed: bool) -> None:
-        self._run.summary.update(summary)
-        self._run.finish(exit_code=1 if failed else 0)
-        self._run = None
 
     def _try(self, action: Callable[[], None]) -> None:
         try:
