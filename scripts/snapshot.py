@@ -2,8 +2,7 @@
 
 NAME is one of SNAPSHOTS, or `published` for the page about the authors' figures. Copies tables,
 figures and test records of RESULTS_DIR/analysis to results/NAME/, and writes the block of results
-in the page that shows them, so that no number in it is typed by hand. `reproduce` also fills in the
-README's block of speed from benchmarks/results/.
+in the page that shows them, so that no number in it is typed by hand.
 """
 
 from __future__ import annotations
@@ -27,9 +26,6 @@ from aswa.analysis.study import analyse
 from aswa.files import canonical_json
 
 ROOT = Path(__file__).resolve().parents[1]
-SPEED = ROOT / "benchmarks" / "results" / "link_prediction_speed.md"
-
-
 FIGURES = ("paired_differences", "critical_difference")
 CURVES = ("learning_curves", "decisions")  # of a metric that is scored every epoch
 
@@ -47,7 +43,7 @@ class Snapshot(NamedTuple):
 
 
 SNAPSHOTS = {
-    "reproduce": Snapshot("results", "make reproduce", "README.md"),
+    "reproduce": Snapshot("results", "make reproduce", "docs/results.md"),
     "large_graphs": Snapshot(
         "results/link_prediction_cpu",
         "aswa-train experiment=link_prediction_cpu",
@@ -210,8 +206,6 @@ def main(name: str, results: Path) -> None:
     write_runs(name, results)
     path = ROOT / SNAPSHOTS[name].page
     page = fill(path.read_text(), "results", result_block(name, results))
-    if name == "reproduce" and SPEED.is_file():
-        page = fill(page, "speed", SPEED.read_text().strip())
     path.write_text(page)
     rows = pd.read_parquet(ROOT / "results" / name / "results.parquet")
     print(f"results/{name}: {len(rows)} rows; {path.relative_to(ROOT)} filled")

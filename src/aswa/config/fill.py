@@ -101,18 +101,12 @@ def fill_task(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
 
     Raises:
         ConfigError: a key is wrong.
-        Misfit: the task is for data of another kind.
     """
     dataset, chosen = plain["dataset"], plain.pop("task", None)
     kind = kinds()[dataset["kind"]]
     if chosen is None:
         usual = template("task", kind.usual_task)
         chosen = {"name": kind.usual_task, "kind": kind.name, **usual}
-    if chosen["kind"] != kind.name:
-        raise Misfit(
-            f"task={chosen['name']} is for {_words(chosen['kind'])}, and dataset="
-            f"{dataset['name']} is of kind {kind.words}; tasks that fit it: {', '.join(kind.tasks)}"
-        )
     if chosen["name"] not in kind.tasks:
         raise unknown("task.name", chosen["name"], kind.tasks)
     files = []
@@ -123,13 +117,13 @@ def fill_task(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     return chosen, files
 
 
-def check_model_fits(plain: dict[str, Any]) -> None:
-    """Refuse a model that is for another kind of dataset.
+def check_fit(plain: dict[str, Any]) -> None:
+    """Refuse a model or a task that is for another kind of dataset.
 
     Raises:
-        Misfit: names the models that fit.
+        Misfit: names what fits.
     """
-    dataset, model = plain["dataset"], plain["model"]
+    dataset, model, chosen = plain["dataset"], plain["model"], plain.get("task")
     kind = kinds()[dataset["kind"]]
     if model["kind"] != kind.name:
         fitting = [n for n in models() if template("model", n).get("kind") == kind.name]
@@ -140,6 +134,11 @@ def check_model_fits(plain: dict[str, Any]) -> None:
         )
     if model["name"] not in models():
         raise unknown(f"model.name={model['name']}", model["name"], models())
+    if chosen is not None and chosen["kind"] != kind.name:
+        raise Misfit(
+            f"task={chosen['name']} is for {_words(chosen['kind'])}, and dataset="
+            f"{dataset['name']} is of kind {kind.words}; tasks that fit it: {', '.join(kind.tasks)}"
+        )
 
 
 def _words(kind: str) -> str:

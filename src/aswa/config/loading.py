@@ -73,7 +73,7 @@ def resolve(composed: DictConfig) -> RunConfig:
         _check_chosen(group, plain.get(group))
     kind = _kind(plain["dataset"])
     row = fill.fill_from_table(plain)
-    fill.check_model_fits(plain)
+    fill.check_fit(plain)
     fill.fill_rate(plain)
     fill.fill_schedule(plain)
     plain["dataset"].pop("sources", None)
