@@ -192,7 +192,7 @@ pauses = 0
 def watched(self):
     global pauses
     pauses += 1
-    if pauses == 25 and os.environ["RANK"] == "1":
+    if pauses == 30 and os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGTERM)
     original(self)
 
