@@ -113,15 +113,11 @@ class Checkpoints:
         restarted = bool(self.entry.get("restarted"))
         self._marks = {"restarted": True} if how == "restart" else {}
         if not path.is_file():
-            report(f"{path}: the checkpoint is gone; the run starts from the beginning")
-            self.entry = None
-            return 0.0
+            return self._begin_anew(report, f"the checkpoint {path} is gone")
         if how == "restart" and not restarted:
             if self._first:
                 path.rename(f"{path}.kept")
-            report(f"the run starts from the beginning; its checkpoint is kept as {path}.kept")
-            self.entry = None
-            return 0.0
+            return self._begin_anew(report, f"the checkpoint is kept as {path}.kept")
         anew = f"remove {path.name}" if restarted and how == "restart" else "give resume=restart"
         try:
             total = self._load(work, device, other_versions=how == "force")
@@ -134,6 +130,11 @@ class Checkpoints:
         within = ", in the middle of the next" if work.batches else ""
         report(f"going on after epoch {work.epoch} of {work.epochs}{within}")
         return total
+
+    def _begin_anew(self, report: Callable[[str], None], why: str) -> float:
+        report(f"{why}; the run starts from the beginning")
+        self.entry = None
+        return 0.0
 
     def _load(self, work: Work, device: torch.device, other_versions: bool) -> float:
         assert self.entry is not None
