@@ -224,7 +224,9 @@ def test_numbers_that_are_none_are_in_no_mean(tmp_path):
         ]
         record = {"schema": 1, "run_id": f"r{number}", "status": "done", "dataset": "cifar10",
                   "model": "vgg16", "seed": number, "config": {}, "rows": rows}  # fmt: skip
-        write_record(tmp_path / f"runs/cifar10/vgg16/r{number}/result.json", record)
+        path = tmp_path / f"runs/cifar10/vgg16/r{number}/result.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(record))
     study = study_of(tmp_path)
     assert sum("in no mean" in notice for notice in study.notices) == 2
     assert study.records[1].n == 1 and study.records[1].p == 1.0

@@ -45,6 +45,7 @@ def start(config: RunConfig) -> Trajectory:
     return Trajectory(config, ImageClassification(config, CPU))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["preresnet110", "wide_resnet28x10"])
 def test_networks_learn_and_all_methods_give_rows(model: str, images: Path, tmp_path: Path) -> None:
     """800 images, 4 epochs: the loss falls, and validation is above 20 %; guessing has 10 %."""
@@ -62,6 +63,7 @@ def test_networks_learn_and_all_methods_give_rows(model: str, images: Path, tmp_
     assert sum(record["decisions"]["aswa"].values()) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["vgg16", "vgg16_bn"])
 def test_vgg_learns(model: str, images: Path, tmp_path: Path) -> None:
     """200 images, 3 epochs at a small rate: the loss falls."""
@@ -74,6 +76,7 @@ def test_vgg_learns(model: str, images: Path, tmp_path: Path) -> None:
     assert losses[-1] < losses[0] - 0.01
 
 
+@pytest.mark.slow
 def test_a_method_alone_gives_the_rows_that_it_gives_in_company(
     images: Path, tmp_path: Path
 ) -> None:
@@ -85,6 +88,7 @@ def test_a_method_alone_gives_the_rows_that_it_gives_in_company(
         assert rows(alone, method) == rows(together, method)
 
 
+@pytest.mark.slow
 def test_the_trajectory_does_not_know_who_watches(images: Path, tmp_path: Path) -> None:
     """Weights and batch-norm statistics of the running model, with dropout drawing numbers."""
     hashes = set()
@@ -111,6 +115,7 @@ execute(load(sys.argv[1:]), on_epoch=die)
 """
 
 
+@pytest.mark.slow
 def test_killed_and_continued_is_undisturbed(images: Path, tmp_path: Path) -> None:
     """kill -9 in epoch 3; every row and every score as without, to the last bit."""
     extra = ("optimizer=all", "model.dropout=0.1", "checkpoint_seconds=0")
@@ -126,6 +131,7 @@ def test_killed_and_continued_is_undisturbed(images: Path, tmp_path: Path) -> No
     assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 def test_statistics_of_averaged_weights_are_those_of_a_brute_force(
     images: Path, tmp_path: Path
 ) -> None:
@@ -228,6 +234,7 @@ def test_two_processes_stop_together_and_go_on(images: Path, tmp_path: Path) -> 
             assert straight.get(key) == stopped.get(key)
 
 
+@pytest.mark.slow
 def test_nan_ends_a_run_with_its_last_good_checkpoint(images: Path, tmp_path: Path) -> None:
     """Status failed, the checkpoint of epoch 2 still named and whole, no result."""
     config = load(words("preresnet110", images, tmp_path, "checkpoint_seconds=0"))
@@ -276,6 +283,7 @@ def test_wrong_classes_and_cut_files_are_said(images: Path, tmp_path: Path) -> N
         execute(load(words("preresnet110", images, tmp_path, "dataset.classes=100")))
 
 
+@pytest.mark.slow
 def test_augmented_validation_is_noise_between_epochs_only(images: Path, tmp_path: Path) -> None:
     """As in the released code the crops are new every epoch; equal weights get equal scores."""
     wanted = ("dataset.augment_validation=true", "optimizer=sgd")

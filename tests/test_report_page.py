@@ -42,6 +42,7 @@ def browse(page: Path, width: int, profile: Path) -> tuple[str, str]:
     return done.stdout, "\n".join(re.findall(r".*CONSOLE.*", done.stderr))
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_report_in_a_browser(width: int, analysis: Path, tmp_path: Path) -> None:
     """No complaint on the console, no wider than the window, every figure and table drawn."""
@@ -69,6 +70,7 @@ def test_report_in_a_browser(width: int, analysis: Path, tmp_path: Path) -> None
     assert drawn == tall == len(list((analysis / "figures").glob("*.svg")))
 
 
+@pytest.mark.root
 def test_a_browser_that_complains_is_heard(tmp_path: Path) -> None:
     """So that the silence above means something."""
     page = tmp_path / "broken.html"
@@ -76,6 +78,7 @@ def test_a_browser_that_complains_is_heard(tmp_path: Path) -> None:
     assert "broken" in browse(page, DESKTOP, tmp_path / "profile")[1]
 
 
+@pytest.mark.root
 def test_all_tables_go_through_latex(analysis: Path, tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("no pdflatex here (Debian: apt-get install texlive-latex-recommended)")

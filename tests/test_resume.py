@@ -48,6 +48,7 @@ execute(load(sys.argv[1:]), on_epoch=die)
 """
 
 
+@pytest.mark.slow
 def test_killed_and_continued_is_undisturbed(tmp_path: Path) -> None:
     """kill -9 in epoch 8, with dropout; every row and decision as without."""
     extra = ("model.hidden_dropout=0.1",)

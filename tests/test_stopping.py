@@ -82,6 +82,7 @@ execute(load(sys.argv[3:]))
 """
 
 
+@pytest.mark.slow
 def test_signals_save_a_run_and_end_it(tmp_path: Path) -> None:
     """SIGTERM within the first epoch, SIGUSR1 two pauses later: saved each time, then finished."""
     expected = execute(load([*RUN, f"results_dir={tmp_path / 'straight'}"]))
@@ -98,6 +99,7 @@ def test_signals_save_a_run_and_end_it(tmp_path: Path) -> None:
     assert record["decisions"] == expected["decisions"]
 
 
+@pytest.mark.slow
 def test_a_signal_while_scores_are_measured_does_not_wait_for_them(tmp_path: Path) -> None:
     """The handler raises at once, in the middle of an evaluation, and the run is saved."""
     code = (

@@ -21,7 +21,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.text().filter(lambda key: key != "sha256"), VALUES))
 @example({"small": 1e-05, "smaller": -2.5e-07, "large": 1e16, "text": "e-5,", "a": {"b": 1e-9}})
 def test_a_record_is_read_as_it_was_written(

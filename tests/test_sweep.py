@@ -30,6 +30,7 @@ def table(results: Path) -> bytes:
     return (results / "analysis" / "results.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_at_random_moments_ends_in_the_same_table(tmp_path: Path) -> None:
     """kill -9 of the launcher; its workers die with it, nothing is lost, doubled or different."""
     straight = train(*SWEEP, f"results_dir={tmp_path / 'straight'}")

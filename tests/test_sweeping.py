@@ -75,6 +75,7 @@ def test_a_planned_configuration_is_hydras(recipe: list[str], tmp_path: Path) ->
             assert cache._compose(words) == expected
 
 
+@pytest.mark.slow
 def test_misfits_are_left_out_and_said(tmp_path: Path) -> None:
     done = train("-m", "dataset=umls", "model=distmult,vgg16", "epochs=1", "lr=0.01",
                  "optimizer=sgd", f"results_dir={tmp_path}")  # fmt: skip
@@ -93,6 +94,7 @@ def test_a_wrong_value_stops_a_sweep_before_it_begins(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("runs/*/*/*"))
 
 
+@pytest.mark.slow
 def test_two_sweeps_over_one_folder_share_the_work(swept: Path, tmp_path: Path) -> None:
     """Both end well, no run is computed twice, and the table is that of one sweep."""
     words = [*TRAIN, "-m", *SMALL, "seed=range(4)", f"results_dir={tmp_path}"]
@@ -105,6 +107,7 @@ def test_two_sweeps_over_one_folder_share_the_work(swept: Path, tmp_path: Path) 
     assert table(tmp_path) == table(swept)
 
 
+@pytest.mark.slow
 def test_another_sweeps_run_is_waited_for_at_the_end(tmp_path: Path) -> None:
     """A run that is locked is left for later, and the others go first."""
     held = load([*SMALL, "seed=0", f"results_dir={tmp_path}"])
@@ -122,6 +125,7 @@ def test_another_sweeps_run_is_waited_for_at_the_end(tmp_path: Path) -> None:
     assert "[3/3]" in out
 
 
+@pytest.mark.slow
 def test_a_queued_run_keeps_the_configuration_it_was_planned_with(tmp_path: Path) -> None:
     """conf/ is edited between planning and computing; the plan counts."""
     config = load([*SMALL, f"results_dir={tmp_path}"])
@@ -141,6 +145,7 @@ def test_a_queued_run_keeps_the_configuration_it_was_planned_with(tmp_path: Path
     assert (record["seed"], record["config"]["epochs"]) == (0, 20)
 
 
+@pytest.mark.slow
 def test_a_plan_that_means_another_run_is_refused(tmp_path: Path) -> None:
     config = load([*SMALL, f"results_dir={tmp_path}"])
     train(*SMALL, f"results_dir={tmp_path}")
@@ -153,6 +158,7 @@ def test_a_plan_that_means_another_run_is_refused(tmp_path: Path) -> None:
     assert "changed while the run was queued; start the sweep again" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced(tmp_path: Path, swept: Path) -> None:
     """kill -9 of a worker of joblib; the sweep goes on by itself to the same table."""
     words = [*TRAIN, "-m", "hydra/launcher=joblib", *SMALL, "seed=range(4)",
@@ -170,6 +176,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path, swept: Path) -> Non
     assert table(tmp_path) == table(swept)
 
 
+@pytest.mark.slow
 def test_a_killed_launcher_leaves_nobody_behind(tmp_path: Path) -> None:
     """Its workers save their runs and go, also those that wait for work."""
     words = [*TRAIN, "-m", "hydra/launcher=joblib", *SMALL, "seed=range(4)", "epochs=100000",
@@ -200,6 +207,7 @@ def _states(results: Path) -> list[RunState]:
     return read_states(results) if (results / "runs").is_dir() else []
 
 
+@pytest.mark.slow
 def test_status_tells_what_the_folders_say(
     swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +269,7 @@ def test_each_worker_takes_a_gpu_of_its_own(tmp_path: Path) -> None:
     assert free in taken
 
 
+@pytest.mark.slow
 def test_the_same_run_twice_in_a_sweep_is_one(tmp_path: Path) -> None:
     config: RunConfig = load([*SMALL, f"results_dir={tmp_path}"])
     done = train("-m", *SMALL, "seed=0", "lr=0.01,1e-2", f"results_dir={tmp_path}")
@@ -276,6 +285,7 @@ time.time = lambda: true() + jumps.choice([-1, 1]) * jumps.uniform(0, 3e7)
 """
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_changes_nothing(swept: Path, tmp_path: Path) -> None:
     """By a year, at every look at it; files from the past and the future; a kill between."""
     (tmp_path / "sitecustomize.py").write_text(FALSE_CLOCK)
@@ -312,6 +322,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.root
 def test_a_full_disk_is_said_and_loses_nothing(tiny_disk: Path, tmp_path: Path) -> None:
     """Then there is room, and the same command ends with the same rows."""
     words = [*SMALL, "model.dim=64", "checkpoint_seconds=0", f"results_dir={tiny_disk}"]
@@ -337,6 +348,7 @@ def test_a_results_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_diverging_run_is_not_tried_again_and_another_is(tmp_path: Path) -> None:
     done = train("-m", *SMALL, "base_optimizer=sgd", "lr=0.1,1e38", f"results_dir={tmp_path}")
     assert done.returncode == 1

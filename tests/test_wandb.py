@@ -31,6 +31,7 @@ def test_offline_wandb_run_is_complete_and_readable(tmp_path: Path) -> None:
     assert config["model"]["dim"] == 8
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_is_the_same_wandb_run(tmp_path: Path) -> None:
     """SIGTERM after epoch 7 of 20, and the same command: one id, each epoch once, one summary."""
     code = (
@@ -97,6 +98,7 @@ def log_records(content: bytes) -> Iterator[bytes]:
             pieces = b""
 
 
+@pytest.mark.slow
 def test_a_wandb_failure_never_fails_a_run(tmp_path: Path) -> None:
     broken = "def __getattr__(name):\n    raise OSError('no such service')\n"
     (tmp_path / "wandb.py").write_text(broken)
@@ -118,6 +120,7 @@ def test_no_tracker_imports_no_wandb(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_killed_wandb_does_not_kill_a_run(tmp_path: Path) -> None:
     """Its service dies in the middle; the run ends as it would have."""
     code = (
