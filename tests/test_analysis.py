@@ -18,7 +18,6 @@ from aswa.analysis.rendering.report import Study, render_html
 from aswa.analysis.statistics.signed_rank import COLUMNS
 from aswa.analysis.study import analyse
 from aswa.analyze import main
-from aswa.results.store import write_record
 from written_runs import EPOCHS, METHODS, METRICS, edit, write_grid, write_run
 
 

@@ -63,7 +63,7 @@ def test_every_member_of_every_group_composes(group: str, member: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((conf_dir() / "experiment").glob("*.yaml")))
 def test_every_run_of_a_recipe_can_start(path: Path) -> None:
-    """All names of its sweep fit together, and each value of the other axes; of seeds one is enough."""
+    """All names of its sweep fit together, and each value of the other axes, but seeds."""
     recipe = yaml.safe_load(path.read_text())
     if "hydra" not in recipe:  # a variant of another recipe, with that one's sweep
         recipe = yaml.safe_load(path.with_stem(recipe["defaults"][0]).read_text())

@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from aswa.analyze import main as analyze
 from small_sweep import TRAIN, train
 

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from aswa.config import load
 from small_sweep import SMALL, read, train
 
