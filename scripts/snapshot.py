@@ -40,10 +40,11 @@ class Snapshot(NamedTuple):
     declared: str = "default"
     curves: tuple[str, ...] = ("mrr",)
     tables: tuple[str, ...] = ()
+    answer: str | None = None  # a page that shows the answer alone
 
 
 SNAPSHOTS = {
-    "reproduce": Snapshot("results", "make reproduce", "docs/results.md"),
+    "reproduce": Snapshot("results", "make reproduce", "docs/results.md", answer="README.md"),
     "large_graphs": Snapshot(
         "results/link_prediction_cpu",
         "aswa-train experiment=link_prediction_cpu",
@@ -139,11 +140,10 @@ def curve(history: object, reference: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def result_block(name: str, results: Path) -> str:
+def result_block(name: str, results: Path, study: Study) -> str:
     """Tables, answer, figures, and what they were made with."""
     chosen = SNAPSHOTS[name]
     folder = ("../" * chosen.page.count("/")) + f"results/{name}"
-    study = analyse(results, load_declaration(chosen.declared), figures=False)
     parts = []
     for metric in chosen.metrics:
         parts.append((ROOT / "results" / name / f"test_{metric}.md").read_text().strip())
@@ -204,9 +204,13 @@ def main(name: str, results: Path) -> None:
     """Copy, then fill."""
     copy_analysis(name, results)
     write_runs(name, results)
-    path = ROOT / SNAPSHOTS[name].page
-    page = fill(path.read_text(), "results", result_block(name, results))
-    path.write_text(page)
+    chosen = SNAPSHOTS[name]
+    study = analyse(results, load_declaration(chosen.declared), figures=False)
+    path = ROOT / chosen.page
+    path.write_text(fill(path.read_text(), "results", result_block(name, results, study)))
+    if chosen.answer is not None:
+        page = ROOT / chosen.answer
+        page.write_text(fill(page.read_text(), "answer", " ".join(study.answer())))
     rows = pd.read_parquet(ROOT / "results" / name / "results.parquet")
     print(f"results/{name}: {len(rows)} rows; {path.relative_to(ROOT)} filled")
 

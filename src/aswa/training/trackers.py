@@ -1,4 +1,4 @@
-"""Mirrors of a run. The results folder is the truth: a mirror that breaks is let go."""
+"""Mirrors of a run. The results folder is the truth: a mirror that breaks is dropped."""
 
 from __future__ import annotations
 
