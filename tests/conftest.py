@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from aswa.data.fetching import download
 from aswa.data.knowledge_graph import KnowledgeGraph
 from fetch_server import Server
 
@@ -56,6 +57,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the cache nor the datasets of the person who runs the tests."""
+    """Neither the cache nor the datasets of the person who runs the tests; no long pauses."""
+    monkeypatch.setattr(download, "TRIES", 3)
+    monkeypatch.setattr(download, "PAUSE", 0.01)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("ASWA_DATA_DIR", raising=False)

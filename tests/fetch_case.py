@@ -8,7 +8,6 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from aswa.data.fetching.download import Patience
 from aswa.data.fetching.sources import DatasetFiles, Source, read_datasets
 from aswa.data.folders import EMBEDDED, SPLITS
 from aswa.fetch import main
@@ -16,7 +15,6 @@ from aswa.files import conf_dir
 from fetch_server import Server
 
 DATASETS = read_datasets(conf_dir() / "dataset")
-QUICK = Patience(timeout=3, tries=3, pause=0.01)
 Files = dict[str, bytes]
 
 
@@ -64,13 +62,10 @@ A_ZIP = ("/a.zip", "KGs/UMLS/{split}.txt")
 B_ZIP = ("/b.zip", "KGs/UMLS/{split}.txt")
 
 
-def run(
-    data: Path, *datasets: DatasetFiles, words: tuple[str, ...] = (), patience: Patience = QUICK
-) -> int:
+def run(data: Path, *datasets: DatasetFiles, words: tuple[str, ...] = ()) -> int:
     names = [each.name for each in datasets]
     known = {each.name: each for each in datasets}
-    given = words or (*names, "--data-dir", str(data))
-    return main(given, known, patience)
+    return main(words or (*names, "--data-dir", str(data), "--timeout", "3"), known)
 
 
 def assert_there(folder: Path, splits: Files = UMLS) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import lzma
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from aswa.config import ConfigError, load
 from aswa.data import folders
-from aswa.data.fetching.checks import new_record, write_records
+from aswa.data.fetching.checks import RECORDS
 from aswa.data.fetching.sources import read_datasets
 from aswa.data.folders import EMBEDDED, SPLITS, file_checksums, find_folder
 from aswa.data.knowledge_graph import read_graph
@@ -136,7 +137,8 @@ def test_a_record_of_first_use_holds(tmp_path: Path) -> None:
     words += [f"dataset.{key}=null" for key in unknown]
     before = load(words)
     LinkPrediction(before, torch.device("cpu"))
-    write_records(tmp_path / "graph", {"train": new_record("0" * 64, "http://127.0.0.1/train.txt")})
+    record = {"sha256": "0" * 64, "url": "http://127.0.0.1/train.txt", "date": "2026-01-01"}
+    (tmp_path / "graph" / RECORDS).write_text(json.dumps({"train": record}))
     after = load(words)
     assert after.run_id != before.run_id
     with pytest.raises(ValueError, match=r"train\.txt"):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from aswa.files import conf_dir
 from fetch_case import (
     A_ZIP,
     B_ZIP,
-    QUICK,
     UMLS,
     UMLS_ZIP,
     assert_there,
@@ -62,14 +60,18 @@ def test_a_download_that_cannot_go_on_starts_over(
     assert_there(tmp_path / "umls")
 
 
-def test_slow_is_no_problem_and_stalled_is(server: Server, tmp_path: Path) -> None:
+def test_slow_is_no_problem_and_stalled_is(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The timeout is of silence, not of the whole."""
-    patience = replace(QUICK, timeout=0.4, tries=2)
+    monkeypatch.setattr(download, "TRIES", 2)
+    words = ("umls", "--timeout", "0.4", "--data-dir")
+    dataset = described(server, A_ZIP)
     server.answers["/a.zip"] = Answer(UMLS_ZIP, pace=0.08)
-    assert run(tmp_path / "slow", described(server, A_ZIP), patience=patience) == 0
+    assert run(tmp_path, dataset, words=(*words, str(tmp_path / "slow"))) == 0
     assert len(server.log) == 1
     server.answers["/a.zip"] = Answer(UMLS_ZIP, stalls=10)
-    assert run(tmp_path / "stalled", described(server, A_ZIP), patience=patience) == 1
+    assert run(tmp_path, dataset, words=(*words, str(tmp_path / "stalled"))) == 1
     assert len(server.log) == 3
     assert not (tmp_path / "stalled" / "umls").exists()
 
@@ -124,11 +126,13 @@ def test_a_bad_source_is_named_and_the_mirror_taken(
     assert len(server.log) == asked, "what is there is not downloaded again"
 
 
-def test_a_server_that_is_not_there_is_asked_once(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_asked_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = described(server, A_ZIP)
     server.close()
-    slow = replace(QUICK, pause=60)
-    assert run(tmp_path, dataset, patience=slow) == 1
+    monkeypatch.setattr(download, "PAUSE", 60)
+    assert run(tmp_path, dataset) == 1
 
 
 def test_a_mirror_may_have_other_line_ends(server: Server, tmp_path: Path) -> None:
@@ -207,7 +211,7 @@ def test_the_disk_is_full(
         pytest.skip("no /dev/full on this system")
     server.answers["/a.zip"] = Answer(UMLS_ZIP)
     dataset = described(server, A_ZIP)
-    place = download.Downloads(tmp_path / ".downloads", QUICK, print)._place(dataset.sources[0].url)
+    place = download.Downloads(tmp_path / ".downloads").place(dataset.sources[0].url)
     place.mkdir(parents=True)
     (place / "part").symlink_to(full)
     assert run(tmp_path, dataset) == 1

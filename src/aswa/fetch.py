@@ -13,25 +13,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aswa.config.members import folders_of_members
-from aswa.data.fetching.checks import BadRecords
-from aswa.data.fetching.command import UsageError, choose, fetch_all, say, show, verify
-from aswa.data.fetching.download import Patience
+from aswa.data.fetching import FetchFailed, say
+from aswa.data.fetching.command import UsageError, choose, fetch_all, show, verify
+from aswa.data.fetching.download import TIMEOUT
 from aswa.data.fetching.sources import BadSource, DatasetFiles, read_datasets
 from aswa.data.folders import VARIABLE
 from aswa.files import cache_folder
 
 
 def main(
-    argv: Sequence[str] | None = None,
-    datasets: Mapping[str, DatasetFiles] | None = None,
-    patience: Patience | None = None,
+    argv: Sequence[str] | None = None, datasets: Mapping[str, DatasetFiles] | None = None
 ) -> int:
     """Console entry point.
 
     Args:
         argv: words of the command line; None for those of this process.
         datasets: what can be fetched; None for conf/dataset.
-        patience: how long to try; None for the default, with --timeout.
 
     Returns:
         0 done; 1 a download or a check failed; 2 wrong usage; 130 Ctrl-C.
@@ -50,12 +47,11 @@ def main(
             return show(chosen, args.data_dir)
         if args.verify:
             return verify(chosen, args.data_dir, bool(args.names) and "all" not in args.names)
-        patience = patience or Patience(timeout=args.timeout)
-        return fetch_all(chosen, args.data_dir, args.from_dir, patience)
+        return fetch_all(chosen, args.data_dir, args.from_dir, args.timeout)
     except (UsageError, BadSource) as error:
         say(str(error))
         return 2
-    except BadRecords as error:
+    except FetchFailed as error:
         say(str(error))
         return 1
     except OSError as error:
@@ -83,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     place = f"folder of dataset folders (default: ${VARIABLE}, or {cache_folder() / 'data'})"
     add("--data-dir", metavar="DIR", help=place)
     silence = "give an attempt up after so long without a byte (default: %(default)g)"
-    add("--timeout", type=float, default=Patience.timeout, metavar="SECONDS", help=silence)
+    add("--timeout", type=float, default=TIMEOUT, metavar="SECONDS", help=silence)
     return parser
 
 

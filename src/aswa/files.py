@@ -5,11 +5,9 @@ Imports nothing of aswa.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,23 +59,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
 
 
-class Locked(RuntimeError):
-    """Another process holds the lock."""
+Locked = filelock.Timeout  # another process holds the lock
 
 
-@contextlib.contextmanager
-def lock(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock file `path`; the kernel frees the lock when its owner dies.
+def lock(path: Path, wait: bool = True) -> filelock.BaseFileLock:
+    """A context that holds the lock file `path`; the kernel frees the lock when its owner dies.
 
-    Raises:
-        Locked: another process holds the lock, and `wait` is false.
+    Entering it raises Locked if another process holds the lock and `wait` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(path, timeout=-1 if wait else 0):
-            yield
-    except filelock.Timeout:
-        raise Locked(str(path)) from None
+    return filelock.FileLock(path, timeout=-1 if wait else 0)
 
 
 def is_locked(path: Path) -> bool:

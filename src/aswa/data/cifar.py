@@ -28,8 +28,10 @@ from torch import Tensor
 
 SIZE = 32  # pixels of an image's side
 PIXELS = 3 * SIZE * SIZE
-TRAIN = {10: [f"data_batch_{i}" for i in range(1, 6)], 100: ["train"]}
-TEST = {10: ["test_batch"], 100: ["test"]}
+STEMS = {
+    10: {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]},
+    100: {"train": ["train"], "test": ["test"]},
+}
 FOLDERS = {
     10: ("cifar-10-batches-py", "cifar-10-batches-bin"),
     100: ("cifar-100-python", "cifar-100-binary"),
@@ -70,17 +72,16 @@ def read_cifar(
         FileNotFoundError: the folder has none of the forms; says what was looked for.
         ValueError: a file is damaged, not the published one, or has other classes; names it.
     """
-    place, form = _find(folder, classes)
+    form, paths = _find(folder, classes)
     arrays = []
-    for split, stems in (("train", TRAIN[classes]), ("test", TEST[classes])):
+    for split in paths:
         if form == "packed":
-            pixels, labels = _packed(place, split)
+            pixels, labels = _packed(*paths[split])
         else:
             read = _pickled if form == "python" else _binary
-            ending = "" if form == "python" else ".bin"
-            parts = [read(place / f"{stem}{ending}", classes) for stem in stems]
+            parts = [read(path, classes) for path in paths[split]]
             pixels, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-        where = f"{place}: {split} images"
+        where = f"{paths[split][0].parent}: {split} images"
         _check(where, pixels, labels, classes, (images or {}).get(split))
         _check_sha256(where, pixels, (sha256 or {}).get(split))
         arrays += [torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64))]
@@ -93,30 +94,26 @@ def find_files(folder: Path, classes: int) -> list[Path]:
     Raises:
         FileNotFoundError: as `read_cifar`.
     """
-    place, form = _find(folder, classes)
-    if form == "packed":
-        names = [f"{split}_{what}" for split in ("train", "test")
-                 for what in ("images.tar", "labels.npy")]  # fmt: skip
-    else:
-        ending = "" if form == "python" else ".bin"
-        names = [f"{stem}{ending}" for stem in (*TRAIN[classes], *TEST[classes])]
-    return [place / name for name in names if (place / name).is_file()]
+    _, paths = _find(folder, classes)
+    return [path for path in paths["train"] + paths["test"] if path.is_file()]
 
 
-def _find(folder: Path, classes: int) -> tuple[Path, str]:
-    """Where the files are, and in which form."""
+def _find(folder: Path, classes: int) -> tuple[str, dict[str, list[Path]]]:
+    """In which form the files are, and those of each split."""
     if classes not in FOLDERS:
         raise ValueError(f"dataset.classes={classes}: CIFAR has 10 or 100")
+    stems = STEMS[classes]
+    forms = {
+        "packed": {split: [f"{split}_images.tar", f"{split}_labels.npy"] for split in stems},
+        "python": stems,
+        "binary": {split: [f"{stem}.bin" for stem in stems[split]] for split in stems},
+    }
     python, binary = FOLDERS[classes]
-    first = TRAIN[classes][0]
     for place in (folder, folder / python, folder / binary):
-        for name, form in (
-            ("train_images.tar", "packed"),
-            (first, "python"),
-            (f"{first}.bin", "binary"),
-        ):
-            if (place / name).is_file():
-                return place, form
+        for form, names in forms.items():
+            if (place / names["train"][0]).is_file():
+                return form, {split: [place / name for name in names[split]] for split in names}
+    first = stems["train"][0]
     raise FileNotFoundError(
         f"{folder}: no CIFAR-{classes} in it; looked for {first}, {first}.bin and "
         f"train_images.tar there and in {python}/ and {binary}/"
@@ -175,13 +172,13 @@ def _binary(path: Path, classes: int) -> Arrays:
     return rows[:, n_labels:].reshape(-1, 3, SIZE, SIZE), rows[:, n_labels - 1]
 
 
-def _packed(place: Path, split: str) -> Arrays:
+def _packed(pictures_path: Path, labels_path: Path) -> Arrays:
     """Pictures in the order of their names, and the array of labels."""
     from PIL import Image
 
-    path, pictures = place / f"{split}_images.tar", []
+    pictures = []
     try:
-        with tarfile.open(path, "r:") as archive:
+        with tarfile.open(pictures_path, "r:") as archive:
             for name in sorted(archive.getnames()):
                 member = archive.extractfile(name)
                 if member is None:
@@ -190,12 +187,11 @@ def _packed(place: Path, split: str) -> Arrays:
                 pictures.append(picture.reshape(-1, SIZE, SIZE, 3))
         pixels = np.concatenate(pictures)
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise _damaged(path, error) from None
-    path = place / f"{split}_labels.npy"
+        raise _damaged(pictures_path, error) from None
     try:
-        labels = np.load(path, allow_pickle=False)
+        labels = np.load(labels_path, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
-        raise _damaged(path, error) from None
+        raise _damaged(labels_path, error) from None
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels
 
 

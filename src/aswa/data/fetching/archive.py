@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import lzma
 import stat
 import tarfile
@@ -15,46 +16,18 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import Any
+
+from aswa.data.fetching import FetchFailed
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 LIMIT = 2**30  # bytes out of one file; the largest graph of conf/dataset has under 2**26
-
-
-class Unreadable(Exception):
-    """An archive is damaged, of another kind than its name says, or far too large inside."""
+_UNPACK: dict[str, Callable[..., Any]] = {"gz": gzip.open, "xz": lzma.open}
 
 
 @contextlib.contextmanager
-def _reading(place: str) -> Iterator[None]:
-    try:
-        yield
-    except Unreadable:
-        raise
-    except Exception as error:  # the standard library has a dozen types for damaged archives
-        raise Unreadable(f"{place}: cannot be read ({error})") from error
-
-
-class _Bounded:
-    """A stream that refuses to give more than `limit` bytes; skipped bytes count."""
-
-    def __init__(self, stream: IO[bytes] | None, limit: int, place: str) -> None:
-        self._stream, self._left, self._place = cast(IO[bytes], stream), limit, place
-
-    def read(self, size: int = -1) -> bytes:
-        most = self._left + 1
-        with _reading(self._place):
-            content = self._stream.read(most if size < 0 else min(size, most))
-        self._left -= len(content)
-        if self._left < 0:
-            raise Unreadable(f"{self._place}: holds more bytes than any graph here")
-        return content
-
-
-def contents(
-    path: Path, place: str, limit: int = LIMIT
-) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Every regular file of an archive: its path, and how to read it before the next is asked for.
+def members(path: Path, place: str, limit: int = LIMIT) -> Iterator[dict[str, Callable[[], bytes]]]:
+    """The regular files of an archive: how to read each, by its path in it.
 
     A single file, packed or plain, is its own content.
 
@@ -63,34 +36,38 @@ def contents(
         limit: bytes of one file, or of a whole tar archive.
 
     Raises:
-        Unreadable: the archive is damaged or too large.
+        FetchFailed: the archive is damaged, of another kind than its name says, or too large.
     """
     name = place.partition("?")[0].lower()
-    with _reading(place):
+    bounded = partial(_bounded, place, limit)
+    whole = partial(bounded, partial(_UNPACK.get(name[-2:], open), path, "rb"))
+    try:
         if name.endswith(".zip"):
-            with zipfile.ZipFile(path) as opened:
-                for info in opened.infolist():
-                    if not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16):
-                        yield info.filename, partial(_member, opened, info, limit, place)
-            return
-        with _unpacked(path, name) as stream:
-            bounded = _Bounded(stream, limit, place)
-            if not name.endswith(ARCHIVES):
-                yield name, bounded.read
-                return
-            # From front to end, so that the bytes of members passed over are bounded too.
-            with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r|") as tar:
-                for member in tar:
-                    if member.isreg():
-                        yield member.name, _Bounded(tar.extractfile(member), limit, place).read
+            with zipfile.ZipFile(path) as archive:
+                yield {
+                    info.filename: partial(bounded, partial(archive.open, info))
+                    for info in archive.infolist()
+                    if not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16)
+                }
+        elif name.endswith(ARCHIVES):
+            # In memory at once, so that the bytes of members passed over are bounded too.
+            with tarfile.open(fileobj=io.BytesIO(whole()), mode="r:") as tar:
+                yield {
+                    member.name: partial(bounded, partial(tar.extractfile, member))
+                    for member in tar
+                    if member.isreg()
+                }
+        else:
+            yield {name: whole}
+    except FetchFailed:
+        raise
+    except Exception as error:  # the standard library has a dozen types for damaged archives
+        raise FetchFailed(f"{place}: cannot be read ({error})") from error
 
 
-def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, place: str) -> bytes:
-    with _reading(place), opened.open(info) as member:
-        return _Bounded(member, limit, place).read()
-
-
-def _unpacked(path: Path, name: str) -> IO[bytes]:
-    if name.endswith(("gz", "xz")):
-        return cast(IO[bytes], gzip.open(path) if name.endswith("gz") else lzma.open(path))
-    return path.open("rb")
+def _bounded(place: str, limit: int, opened: Callable[[], Any]) -> bytes:
+    with opened() as stream:
+        content: bytes = stream.read(limit + 1)
+    if len(content) > limit:
+        raise FetchFailed(f"{place}: holds more bytes than any graph here")
+    return content

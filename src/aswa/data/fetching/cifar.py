@@ -6,6 +6,7 @@ as training reads them before they get their final name.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -13,35 +14,33 @@ from pathlib import Path
 import pooch
 
 from aswa.data.cifar import find_files, read_cifar
+from aswa.data.fetching import FetchFailed
 from aswa.data.fetching.checks import MISSING, OK, WRONG, FileState
-from aswa.data.fetching.download import DownloadFailed, Downloads, Say
-from aswa.data.fetching.sources import DatasetFiles, FetchFailed
+from aswa.data.fetching.download import Downloads
+from aswa.data.fetching.sources import DatasetFiles
 
 
-def fetch(
-    files: DatasetFiles, data_dir: Path, downloads: Downloads, say: Say, from_dir: Path | None
-) -> str:
+def fetch(files: DatasetFiles, data_dir: Path, downloads: Downloads, from_dir: Path | None) -> str:
     """Bring CIFAR to `data_dir`; see `aswa.data.fetching.command`.
 
     `from_dir` has it in one of the forms of `aswa.data.cifar`, itself or in a folder of the
     dataset's name, or holds the publisher's archive.
     """
     final = data_dir / files.folder
-    wrong = _wrong(files, final)
-    if not wrong:
+    found = inspect(files, final)["images"]
+    if found.usable:
         return "was there already"
-    if final.is_dir() and any(final.iterdir()):
-        raise FetchFailed(f"{files.name}: {wrong}\n  move {final} away to have it fetched")
+    if any(final.glob("*")):
+        raise FetchFailed(f"{found.detail}\n  move {final} away to have it fetched")
     stage = downloads.folder / f"{files.folder}.new"
     shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
     stage.mkdir(parents=True)
     try:
         if from_dir is None or not _copy(files, from_dir, stage):
             _unpack(files, stage, downloads, from_dir)
-        if wrong := _wrong(files, stage):
-            raise FetchFailed(f"{files.name}: {wrong}")
-        if final.is_dir():
-            final.rmdir()
+        found = inspect(files, stage)["images"]
+        if not found.usable:
+            raise FetchFailed(found.detail)
         os.replace(stage, final)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -51,32 +50,21 @@ def fetch(
 def inspect(files: DatasetFiles, folder: Path) -> dict[str, FileState]:
     """The state of a folder, under the one name `images`."""
     try:
-        find_files(folder, files.classes)
-    except FileNotFoundError:
-        return {"images": FileState(MISSING)}
-    wrong = _wrong(files, folder)
-    return {"images": FileState(WRONG if wrong else OK, folder, wrong)}
-
-
-def _wrong(files: DatasetFiles, folder: Path) -> str:
-    """What is wrong with the files of a folder, in words; nothing if they are right."""
-    try:
         read_cifar(folder, files.classes, files.sha256, files.images)
-    except (FileNotFoundError, ValueError) as error:
-        return str(error)
-    return ""
+    except FileNotFoundError as error:
+        return {"images": FileState(MISSING, detail=str(error))}
+    except ValueError as error:
+        return {"images": FileState(WRONG, folder, str(error))}
+    return {"images": FileState(OK, folder)}
 
 
 def _copy(files: DatasetFiles, from_dir: Path, stage: Path) -> bool:
     """Copy the files of a folder; False if it has none."""
     for place in (from_dir / files.folder, from_dir):
-        try:
-            found = find_files(place, files.classes)
-        except FileNotFoundError:
-            continue
-        for file in found:
-            shutil.copyfile(file, stage / file.name)
-        return True
+        with contextlib.suppress(FileNotFoundError):
+            for file in find_files(place, files.classes):
+                shutil.copyfile(file, stage / file.name)
+            return True
     return False
 
 
@@ -86,21 +74,21 @@ def _unpack(files: DatasetFiles, stage: Path, downloads: Downloads, from_dir: Pa
         from torchvision import datasets
     except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
         raise FetchFailed(
-            f"{files.name}: torchvision cannot be imported ({error}); install the one that "
-            "belongs to this torch, or use --from DIR with a folder that holds the unpacked files"
+            f"torchvision cannot be imported ({error}); install the one that belongs to this "
+            "torch, or use --from DIR with a folder that holds the unpacked files"
         ) from None
     dataset = {10: datasets.CIFAR10, 100: datasets.CIFAR100}[files.classes]
     try:
         archive = from_dir / dataset.filename if from_dir else downloads.get(dataset.url)
         if not archive.is_file():
-            raise ValueError(f"{from_dir} has neither its files nor {dataset.filename}")
+            raise FetchFailed(f"{from_dir} has neither its files nor {dataset.filename}")
         if pooch.file_hash(str(archive), "md5") != dataset.tgz_md5:
-            raise ValueError(f"{archive}: not the published archive")
+            raise FetchFailed(f"{archive}: not the published archive")
         (stage / dataset.filename).symlink_to(archive.resolve())
         dataset(str(stage), download=True)
         (stage / dataset.filename).unlink()
-    except (DownloadFailed, RuntimeError, ValueError, EOFError) as error:
+    except (RuntimeError, ValueError, EOFError) as error:
         raise FetchFailed(
-            f"{files.name}: {error}\n  try again later, or get {dataset.filename} by other means "
+            f"{error}\n  try again later, or get {dataset.filename} by other means "
             "and use --from DIR with the folder that holds it"
         ) from None

@@ -15,8 +15,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,86 +23,62 @@ import pooch
 import requests
 from urllib3.exceptions import MaxRetryError
 
-Say = Callable[[str], None]
+from aswa.data.fetching import FetchFailed, say
+
 CHUNK = 2**12  # bytes; less than that is lost when a download stops
 LARGEST = 4 * 2**30  # bytes of a file; the largest public archive here has 0.2 GB
+TRIES = 4  # attempts in a row without progress, until the source is given up
+PAUSE = 1.0  # seconds before the second attempt; doubled before every further one
+TIMEOUT = 30.0  # seconds without a connection, or without a byte; a slow server is no problem
 TEMPORARY = (408, 416, 425, 429)  # HTTP states below 500 after which another attempt may do
 
 pooch.get_logger().setLevel("WARNING")
 
 
-class DownloadFailed(Exception):
-    """A URL could not be downloaded completely; says which one and why."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to try.
-
-    Attributes:
-        timeout: seconds without a connection, or without a byte. A slow server is no problem.
-        tries: attempts in a row without progress, until the source is given up.
-        pause: seconds before the second attempt; doubled before every further one.
-    """
-
-    timeout: float = 30.0
-    tries: int = 4
-    pause: float = 1.0
-
-
 class Downloads:
-    """Downloaded files in `folder`, kept until they are discarded.
+    """Downloaded files in `folder`, kept until they are discarded."""
 
-    Args:
-        say: called with a line for a person.
-
-    Attributes:
-        complete: the URLs that were downloaded.
-    """
-
-    def __init__(self, folder: Path, patience: Patience, say: Say) -> None:
-        self.folder, self._patience, self._say = folder, patience, say
-        self.complete: set[str] = set()
+    def __init__(self, folder: Path, timeout: float = TIMEOUT) -> None:
+        self.folder, self._timeout = folder, timeout
 
     def get(self, url: str) -> Path:
         """The complete file of a URL.
 
         Raises:
-            DownloadFailed: the server does not give it.
+            FetchFailed: the server does not give it.
             OSError: it cannot be written.
         """
-        if not (self._place(url) / "whole").exists():
-            self._say(f"downloading {url}")
-        try:
-            path = pooch.retrieve(url, None, "whole", self._place(url), downloader=self._download)
-        except ValueError as error:  # an answer with nonsense in its headers
-            raise DownloadFailed(f"{url}: {error}") from None
-        self.complete.add(url)
-        return Path(path)
+        place = self.place(url)
+        if not (place / "whole").exists():
+            say(f"downloading {url}")
+        return Path(pooch.retrieve(url, None, "whole", place, downloader=self._download))
 
-    def discard(self, url: str) -> None:
-        """Remove the file of a URL, or the part of it that has come."""
-        shutil.rmtree(self._place(url), ignore_errors=True)
-        self.complete.discard(url)
+    def discard(self, urls: Iterable[str]) -> None:
+        """Remove every complete file, and what has come of the files of `urls`."""
+        complete = {whole.parent for whole in self.folder.glob("*/whole")}
+        for place in complete.union(map(self.place, urls)):
+            shutil.rmtree(place, ignore_errors=True)
 
-    def _place(self, url: str) -> Path:
+    def place(self, url: str) -> Path:
+        """The folder of a URL's file."""
         return self.folder / pooch.utils.unique_file_name(url)
 
     def _download(self, url: str, output_file: str, _: object) -> None:
         """A downloader for pooch: attempts, each from where the last ended."""
         part, fruitless = Path(output_file).with_name("part"), 0
         while True:
-            before = _size(part)
+            part.touch()
+            before = part.stat().st_size
             try:
-                _attempt(url, part, self._patience.timeout)
+                _attempt(url, part, self._timeout)
                 break
             except requests.RequestException as error:
                 why, final = _judge(error)
-            fruitless = 0 if _size(part) > before else fruitless + 1
-            if final or fruitless >= self._patience.tries:
-                raise DownloadFailed(f"{url}: {why}")
-            self._say(f"{url}: {why}; trying again")
-            time.sleep(self._patience.pause * 2 ** max(0, fruitless - 1))
+            fruitless = 0 if part.stat().st_size > before else fruitless + 1
+            if final or fruitless >= TRIES:
+                raise FetchFailed(f"{url}: {why}")
+            say(f"{url}: {why}; trying again")
+            time.sleep(PAUSE * 2 ** max(0, fruitless - 1))
         os.replace(part, output_file)
 
 
@@ -114,16 +89,15 @@ class _Part(io.FileIO):
         written = super().write(content)
         if self.tell() > LARGEST:
             self.truncate(0)
-            raise DownloadFailed(f"{self.name}: more than {LARGEST:,} bytes, so not a wanted file")
+            raise FetchFailed(f"{self.name}: more than {LARGEST:,} bytes, so not a wanted file")
         return written
 
 
 def _attempt(url: str, part: Path, timeout: float) -> None:
     """Append to the part, or start over if the server has another version or gives no ranges."""
-    have, version = _size(part), part.with_name("validator")
-    validator = version.read_text() if version.exists() else ""
+    have, version = part.stat().st_size, part.with_name("validator")
     headers = {"User-Agent": "aswa-fetch", "Accept-Encoding": "identity"}
-    if have and validator:
+    if have and version.exists() and (validator := version.read_text()):
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
     with _Part(part, "ab") as file:
 
@@ -141,14 +115,10 @@ def _attempt(url: str, part: Path, timeout: float) -> None:
                 version.write_text(next((n for n in names if not n.startswith("W/")), ""))
 
         hooks = {"response": begin}  # called before the first byte of the body is read
-        bar = sys.stderr.isatty()
-        pooch.HTTPDownloader(bar, CHUNK, headers=headers, timeout=timeout, hooks=hooks)(
-            url, file, None
+        download = pooch.HTTPDownloader(
+            sys.stderr.isatty(), CHUNK, headers=headers, timeout=timeout, hooks=hooks
         )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+        download(url, file, None)
 
 
 def _judge(error: requests.RequestException) -> tuple[str, bool]:

@@ -5,154 +5,153 @@ Files come into memory, are checked there, and are written when the dataset is c
 
 from __future__ import annotations
 
+import datetime
+import hashlib
+import itertools
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from aswa.data.fetching import checks
-from aswa.data.fetching.archive import Unreadable, contents
-from aswa.data.fetching.checks import MISSING, OK, WRONG, ChecksumMismatch, FileState
-from aswa.data.fetching.download import DownloadFailed, Downloads, Say
-from aswa.data.fetching.sources import DatasetFiles, FetchFailed, Source
-from aswa.data.folders import SPLITS, find_split, read_split
+from aswa.data.fetching import FetchFailed, checks, say
+from aswa.data.fetching.archive import members
+from aswa.data.fetching.checks import FileState, Records, match_published, read_records
+from aswa.data.fetching.download import Downloads
+from aswa.data.fetching.sources import DatasetFiles, Source
+from aswa.data.folders import ENDINGS, SPLITS, find_split, read_split
+from aswa.data.triples_file import parse
 from aswa.files import write_bytes
 
-Records = dict[str, dict[str, str]]
-Offers = Iterator[tuple[str, str, bytes]]  # split, place, content
+Found = dict[str, tuple[str, bytes]]  # split → place, content
 
 
-def fetch(
-    files: DatasetFiles, data_dir: Path, downloads: Downloads, say: Say, from_dir: Path | None
-) -> str:
+def fetch(files: DatasetFiles, data_dir: Path, downloads: Downloads, from_dir: Path | None) -> str:
     """Bring a graph to `data_dir`; see `aswa.data.fetching.command`."""
     folder = data_dir / files.folder
-    try:
-        records, states = checks.read_records(folder), inspect(files, folder)
-    except checks.BadRecords as error:
-        raise FetchFailed(f"{files.name}: {error}") from None
+    records, states = read_records(folder), inspect(files, folder)
     there = {split: state.path for split, state in states.items() if state.usable and state.path}
     on_trust = [s for s in SPLITS if not files.sha256.get(s) and s not in records]
-    found = {split: (str(path), read_split(path)) for split, path in there.items()}
+    found: Found = {split: (str(path), read_split(path)) for split, path in there.items()}
     if not _lacking(found) and not on_trust:
         return "was there already"
-    reasons = [f"{each.path}: {each.detail}" for each in states.values() if each.state == WRONG]
-    by_source = (_from_source(files, downloads, source, found) for source in files.sources)
-    for offers in by_source if from_dir is None else _from_folder(files, from_dir, found):
-        reasons += _take(files, records, offers, found)
-    if _lacking(found):
-        raise FetchFailed(_failure(files, _lacking(found), reasons, from_dir))
+    reasons = [
+        f"{each.path}: {each.detail}" for each in states.values() if each.state == checks.WRONG
+    ]
+    get = Path if from_dir else downloads.get
+    for source in _sources(files, from_dir):
+        reasons += _take(files, records, _offers(files, source, get, found), found)
+    if lacking := _lacking(found):
+        raise FetchFailed(_failure(files, lacking, reasons, from_dir))
     for reason in reasons:
         say(f"{files.name}: {reason}")
     for split in SPLITS:
         if split not in there:
-            _set_aside(folder, split, say)
+            _set_aside(folder, split)
             write_bytes(folder / f"{split}.txt", found[split][1])
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     for split in on_trust:
         place, content = found[split]
-        records[split] = checks.new_record(checks.sha256_of(content), place)
+        sha256 = hashlib.sha256(content).hexdigest()
+        records[split] = {"sha256": sha256, "url": place, "date": date}
         say(f"{files.name}: no checksum of {split}.txt is published; trusted on first use")
-        checks.write_records(folder, records)
-    return "fetched" if from_dir is None else f"taken from {from_dir}"
+    if on_trust:
+        written = json.dumps(records, indent=1, sort_keys=True) + "\n"
+        write_bytes(folder / checks.RECORDS, written.encode())
+    return f"taken from {from_dir}" if from_dir else "fetched"
 
 
 def inspect(files: DatasetFiles, folder: Path) -> dict[str, FileState]:
-    """The state of every split; raises BadRecords where `checksums.json` cannot be read."""
-    records = checks.read_records(folder)
-    return {split: _state(files, folder, split, records) for split in SPLITS}
-
-
-def _state(files: DatasetFiles, folder: Path, split: str, records: Records) -> FileState:
-    path = find_split(folder, split)
-    if path is None:
-        return FileState(MISSING)
-    try:
-        content = read_split(path)
-        if _check(files, split, records, content) != content:
-            return FileState(WRONG, path, "the published file has other line ends")
-    except ValueError as error:
-        return FileState(WRONG, path, str(error))
-    recorded = checks.RECORDED if split in records else checks.UNRECORDED
-    return FileState(OK if files.sha256.get(split) else recorded, path)
+    """The state of every split; raises FetchFailed where `checksums.json` cannot be read."""
+    records, states = read_records(folder), dict.fromkeys(SPLITS, FileState(checks.MISSING))
+    for split in SPLITS:
+        if path := find_split(folder, split):
+            recorded = checks.RECORDED if split in records else checks.UNRECORDED
+            states[split] = FileState(checks.OK if files.sha256.get(split) else recorded, path)
+            try:
+                content = read_split(path)
+                if _check(files, split, records, content) != content:
+                    raise FetchFailed("the published file has other line ends")
+            except ValueError as error:
+                states[split] = FileState(checks.WRONG, path, str(error))
+    return states
 
 
 def _check(files: DatasetFiles, split: str, records: Records, content: bytes) -> bytes:
-    """The right bytes of a split; raises ChecksumMismatch where `content` cannot be them."""
-    expected = files.sha256.get(split) or records.get(split, {}).get("sha256")
-    if expected:
-        return checks.match_published(content, expected)
-    return checks.check_rows(content, files.triples.get(split))
+    """The right bytes: those of the checksum or, where none is known, the number of triples."""
+    if expected := files.sha256.get(split) or records.get(split, {}).get("sha256"):
+        return match_published(content, expected)
+    rows, expected_rows = len(parse(content, Path(f"{split}.txt"))), files.triples.get(split)
+    if expected_rows not in (None, rows):
+        raise FetchFailed(f"expected {expected_rows} triples, found {rows}")
+    return content
 
 
-def _lacking(found: Mapping[str, object]) -> list[str]:
+def _lacking(found: Found) -> list[str]:
     return [split for split in SPLITS if split not in found]
 
 
+def _sources(files: DatasetFiles, from_dir: Path | None) -> Sequence[Source]:
+    """The published ones; those in `from_dir`: a folder by any case, archives by their names."""
+    if from_dir is None:
+        return files.sources
+    alike = files.folder.casefold()
+    folders = sorted(path for path in from_dir.iterdir() if path.name.casefold() == alike)
+    local = [Source(f"{folder}/{{split}}{ending}") for folder in folders for ending in ENDINGS]
+    archives = [each for each in files.sources if each.member is not None]
+    return local + [Source(str(from_dir / each.file_name), each.member) for each in archives]
+
+
 def _take(
-    files: DatasetFiles, records: Records, offers: Offers, found: dict[str, tuple[str, bytes]]
+    files: DatasetFiles, records: Records, offers: Iterator[tuple[str, str, bytes]], found: Found
 ) -> Iterator[str]:
     """Add what is right to `found`; yields what is wrong with the rest."""
     try:
         for split, place, content in offers:
             try:
                 found[split] = place, _check(files, split, records, content)
-            except ChecksumMismatch as error:
+            except ValueError as error:
                 yield f"{place}: {split}.txt is not the published one: {error}"
-    except (DownloadFailed, Unreadable) as error:
+    except ValueError as error:
         yield str(error)
 
 
-def _from_source(
-    files: DatasetFiles, downloads: Downloads, source: Source, found: Mapping[str, object]
-) -> Offers:
-    if source.member is not None and _lacking(found):
-        yield from _from_archive(files, downloads.get(source.url), source, source.url, found)
-    for split in _lacking(found) if source.member is None else ():
-        url = source.url.replace("{split}", split)
-        for _, read in contents(downloads.get(url), url):
-            yield split, url, read()
+def _offers(
+    files: DatasetFiles, source: Source, get: Callable[[str], Path], found: Found
+) -> Iterator[tuple[str, str, bytes]]:
+    """Split, place and content of what a source has, while the split is not found."""
+    lacking = _lacking(found)
+    if source.member is None:
+        for split in lacking:
+            place = source.url.replace("{split}", split)
+            if (path := get(place)).is_file():
+                with members(path, place) as held:
+                    yield from ((split, place, read()) for read in held.values())
+    elif lacking and (path := get(source.url)).is_file():
+        with members(path, source.url) as held:
+            meant = {split: _meant(files, source.member, split, list(held)) for split in lacking}
+            for split in lacking:
+                for name in meant[split]:
+                    if split not in found:
+                        yield split, f"{source.url}, {name}", held[name]()
+        if absent := ", ".join(split for split in lacking if not meant[split]):
+            names = ", ".join(list(held)[:20]) or "no files"
+            raise FetchFailed(f"{source.url}: no {source.member} for {absent}; it holds {names}")
 
 
-def _from_folder(
-    files: DatasetFiles, from_dir: Path, found: Mapping[str, object]
-) -> Iterator[Offers]:
-    """From `<folder>/<split>.txt[.gz|.xz]`, whatever its case, or from archives of the sources."""
-    alike = files.folder.casefold()
-    for folder in sorted(path for path in from_dir.iterdir() if path.name.casefold() == alike):
-        for split in _lacking(found):
-            if path := find_split(folder, split):
-                yield ((split, str(path), read()) for _, read in contents(path, str(path)))
-    for source in files.sources:
-        archive = from_dir / source.file_name
-        if _lacking(found) and source.member is not None and archive.is_file():
-            yield _from_archive(files, archive, source, str(archive), found)
+def _meant(files: DatasetFiles, member: str, split: str, names: list[str]) -> list[str]:
+    """The member that was named; failing this, of whatever folder, what can be meant."""
+    wanted = PurePosixPath(member.replace("{split}", split))
+    named = [name for name in names if PurePosixPath(name) == wanted]
+    alike = [name for name in names if PurePosixPath(name).name == f"{split}.txt"]
+    # Of several, only a published checksum can choose.
+    return named or (alike if len(alike) == 1 or files.sha256.get(split) else [])
 
 
-def _from_archive(
-    files: DatasetFiles, archive: Path, source: Source, place: str, found: Mapping[str, object]
-) -> Offers:
-    """The members that were named; failing these, of whatever folder, what can be meant."""
-    names = [name for name, _ in contents(archive, place)]
-    meant: dict[str, str] = {}
-    for split in _lacking(found):
-        wanted = PurePosixPath(str(source.member).replace("{split}", split))
-        alike = [name for name in names if PurePosixPath(name).name == f"{split}.txt"]
-        if len(alike) > 1 and not files.sha256.get(split):
-            alike = []
-        meant |= dict.fromkeys([n for n in names if PurePosixPath(n) == wanted] or alike, split)
-    for name, read in contents(archive, place):
-        if meant.get(name) in _lacking(found):
-            yield meant[name], f"{place}, {name}", read()
-    if absent := [split for split in _lacking(found) if split not in meant.values()]:
-        held = ", ".join(names[:20]) or "no files"
-        raise Unreadable(f"{place}: no {source.member} for {', '.join(absent)}; it holds {held}")
-
-
-def _set_aside(folder: Path, split: str, say: Say) -> None:
+def _set_aside(folder: Path, split: str) -> None:
     """A wrong file may be somebody's own: it is kept under another name."""
     while wrong := find_split(folder, split):
-        number = 1
-        while (kept := wrong.with_name(f"{wrong.name}.wrong{number}")).exists():
-            number += 1
+        names = (wrong.with_name(f"{wrong.name}.wrong{number}") for number in itertools.count(1))
+        kept = next(name for name in names if not name.exists())
         os.replace(wrong, kept)
         say(f"{wrong} was not the published one; kept as {kept}")
 
@@ -160,7 +159,7 @@ def _set_aside(folder: Path, split: str, say: Say) -> None:
 def _failure(
     files: DatasetFiles, lacking: list[str], reasons: list[str], from_dir: Path | None
 ) -> str:
-    head = f"{files.name}: no source has {', '.join(f'{split}.txt' for split in lacking)}"
+    head = f"no source has {', '.join(f'{split}.txt' for split in lacking)}"
     archives = dict.fromkeys(each.file_name for each in files.sources if each.member is not None)
     wanted = " or ".join([f"{files.folder}/<split>.txt[.gz|.xz]", *archives])
     fix = f"--from {from_dir} should hold {wanted}"

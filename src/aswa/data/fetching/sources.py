@@ -18,10 +18,6 @@ class BadSource(ValueError):
     """A `sources` entry of conf/dataset cannot be followed; names the file and the key."""
 
 
-class FetchFailed(Exception):
-    """No source has the right files of a dataset; says what each of them has."""
-
-
 @dataclass(frozen=True)
 class Source:
     """One public place of a dataset's files.
