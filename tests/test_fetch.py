@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aswa.data.fetching.sources import BadSource, read_datasets
+from aswa.data.fetching import UsageError
+from aswa.data.fetching.sources import read_datasets
 from aswa.data.folders import find_folder
 from aswa.fetch import main
 from fetch_case import (
@@ -132,7 +133,7 @@ def test_every_graph_has_mirrors(name: str) -> None:
 def test_a_wrong_source_is_named(source: object, tmp_path: Path) -> None:
     text = yaml.safe_dump({"folder": "x", "kind": "knowledge_graph", "sources": [source]})
     (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(BadSource, match=r"x\.yaml: sources\[0\]"):
+    with pytest.raises(UsageError, match=r"x\.yaml: sources\[0\]"):
         read_datasets(tmp_path)
 
 

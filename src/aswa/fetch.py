@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aswa.config.members import folders_of_members
-from aswa.data.fetching import FetchFailed, say
-from aswa.data.fetching.command import UsageError, choose, fetch_all, show, verify
+from aswa.data.fetching import FetchFailed, UsageError, say
+from aswa.data.fetching.command import choose, fetch_all, show, verify
 from aswa.data.fetching.download import TIMEOUT
-from aswa.data.fetching.sources import BadSource, DatasetFiles, read_datasets
+from aswa.data.fetching.sources import DatasetFiles, read_datasets
 from aswa.data.folders import VARIABLE
 from aswa.files import cache_folder
 
@@ -48,7 +48,7 @@ def main(
         if args.verify:
             return verify(chosen, args.data_dir, bool(args.names) and "all" not in args.names)
         return fetch_all(chosen, args.data_dir, args.from_dir, args.timeout)
-    except (UsageError, BadSource) as error:
+    except UsageError as error:
         say(str(error))
         return 2
     except FetchFailed as error:

@@ -13,11 +13,12 @@ arrays and nothing else, so that a file from a stranger cannot run code.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import pickle
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ FOLDERS = {
     10: ("cifar-10-batches-py", "cifar-10-batches-bin"),
     100: ("cifar-100-python", "cifar-100-binary"),
 }
+UNREADABLE = (pickle.UnpicklingError, tarfile.TarError, EOFError)
 Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 [n, 3, 32, 32], labels [n]
 
 
@@ -76,13 +78,19 @@ def read_cifar(
     arrays = []
     for split in paths:
         if form == "packed":
-            pixels, labels = _packed(*paths[split])
+            pictures, stored = paths[split]
+            with _reading(pictures):
+                pixels = _packed(pictures)
+            with _reading(stored):
+                labels = np.load(stored, allow_pickle=False)
         else:
-            read = _pickled if form == "python" else _binary
-            parts = [read(path, classes) for path in paths[split]]
+            parts = []
+            for path in paths[split]:
+                with _reading(path):
+                    parts.append((_pickled if form == "python" else _binary)(path, classes))
             pixels, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
         where = f"{paths[split][0].parent}: {split} images"
-        _check(where, pixels, labels, classes, (images or {}).get(split))
+        _check_counts(where, pixels, labels, classes, (images or {}).get(split))
         _check_sha256(where, pixels, (sha256 or {}).get(split))
         arrays += [torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64))]
     return Cifar(*arrays)
@@ -120,15 +128,13 @@ def _find(folder: Path, classes: int) -> tuple[str, dict[str, list[Path]]]:
     )
 
 
-def _damaged(path: Path, reason: object) -> ValueError:
-    return ValueError(f"{path}: damaged ({reason}); get the file again")
-
-
-def _read(path: Path) -> bytes:
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _damaged(path, error.strerror) from None
+        yield
+    except (*UNREADABLE, OSError, LookupError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path}: damaged ({reason}); get the file again") from None
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -149,53 +155,42 @@ class _ArraysOnly(pickle.Unpickler):
 
 def _pickled(path: Path, classes: int) -> Arrays:
     """A batch of the python form: a dictionary of data [n, 3072] and labels."""
-    content = _read(path)
-    try:
-        batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-        pixels = np.asarray(batch[b"data"])
-        labels = np.asarray(batch[b"labels" if classes == 10 else b"fine_labels"])
-        if pixels.dtype != np.uint8 or pixels.shape != (len(labels), PIXELS):
-            raise ValueError(f"data of {pixels.dtype} {pixels.shape} for {len(labels)} labels")
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from None
+    with path.open("rb") as file:
+        batch = _ArraysOnly(file, encoding="bytes").load()
+    pixels = np.asarray(batch[b"data"])
+    labels = np.asarray(batch[b"labels" if classes == 10 else b"fine_labels"])
+    if pixels.dtype != np.uint8 or pixels.shape != (len(labels), PIXELS):
+        raise ValueError(f"data of {pixels.dtype} {pixels.shape} for {len(labels)} labels")
     return pixels.reshape(-1, 3, SIZE, SIZE), labels
 
 
 def _binary(path: Path, classes: int) -> Arrays:
     """Rows of labels and pixels; the last label is the class, CIFAR-100 has a coarser one too."""
-    content = np.frombuffer(_read(path), np.uint8)
+    content = np.fromfile(path, np.uint8)
     n_labels = 1 if classes == 10 else 2
     row = n_labels + PIXELS
     if not len(content) or len(content) % row:
-        raise _damaged(path, f"{len(content):,} bytes are not a number of images of {row:,}")
+        raise ValueError(f"{len(content):,} bytes are not a number of images of {row:,}")
     rows = content.reshape(-1, row)
     return rows[:, n_labels:].reshape(-1, 3, SIZE, SIZE), rows[:, n_labels - 1]
 
 
-def _packed(pictures_path: Path, labels_path: Path) -> Arrays:
-    """Pictures in the order of their names, and the array of labels."""
+def _packed(path: Path) -> np.ndarray:
+    """Pictures in the order of their names."""
     from PIL import Image
 
     pictures = []
-    try:
-        with tarfile.open(pictures_path, "r:") as archive:
-            for name in sorted(archive.getnames()):
-                member = archive.extractfile(name)
-                if member is None:
-                    raise ValueError(f"{name} is no picture")
-                picture = np.asarray(Image.open(io.BytesIO(member.read())).convert("RGB"))
-                pictures.append(picture.reshape(-1, SIZE, SIZE, 3))
-        pixels = np.concatenate(pictures)
-    except (tarfile.TarError, OSError, ValueError) as error:
-        raise _damaged(pictures_path, error) from None
-    try:
-        labels = np.load(labels_path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise _damaged(labels_path, error) from None
-    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), labels
+    with tarfile.open(path, "r:") as archive:
+        for name in sorted(archive.getnames()):
+            member = archive.extractfile(name)
+            if member is None:
+                raise ValueError(f"{name} is no picture")
+            picture = np.asarray(Image.open(io.BytesIO(member.read())).convert("RGB"))
+            pictures.append(picture.reshape(-1, SIZE, SIZE, 3))
+    return np.ascontiguousarray(np.concatenate(pictures).transpose(0, 3, 1, 2))
 
 
-def _check(
+def _check_counts(
     where: str, pixels: np.ndarray, labels: np.ndarray, classes: int, expected: int | None
 ) -> None:
     if labels.shape != (len(pixels),) or (expected is not None and len(pixels) != expected):
@@ -213,11 +208,12 @@ def _check(
 
 
 def _check_sha256(where: str, pixels: np.ndarray, expected: str | None) -> None:
-    if expected:
-        rows = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
-        if hashlib.sha256(rows.data).hexdigest() != expected:
-            raise ValueError(
-                f"{where}: not the published ones, the sha256 of their pixels is not "
-                f"{expected[:12]}...; get them again, or describe your own version in a file of "
-                "its own under conf/dataset/"
-            )
+    if not expected:
+        return
+    rows = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+    if hashlib.sha256(rows.data).hexdigest() != expected:
+        raise ValueError(
+            f"{where}: not the published ones, the sha256 of their pixels is not "
+            f"{expected[:12]}...; get them again, or describe your own version in a file of its "
+            "own under conf/dataset/"
+        )

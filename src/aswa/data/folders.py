@@ -36,9 +36,7 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
         FileNotFoundError: it is not there; says where it was looked for, and the fix.
     """
     bases = _bases(data_dir)
-    if not data_dir:
-        bases.append(EMBEDDED)
-    for base in bases:
+    for base in bases if data_dir else [*bases, EMBEDDED]:
         if (base / folder).is_dir():
             return base / folder
     if data_dir:
@@ -48,7 +46,7 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
             "are then looked at"
         )
     raise FileNotFoundError(
-        f"no folder {folder!r} in {', '.join(map(str, bases[:-1]))} or the package; get it with "
+        f"no folder {folder!r} in {', '.join(map(str, bases))} or the package; get it with "
         f"`aswa-fetch {folder}`, or put it under a folder named by data_dir=... or by the variable "
         f"{VARIABLE}"
     )

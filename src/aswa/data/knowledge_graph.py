@@ -1,12 +1,12 @@
 """Knowledge graphs as integer triples, indexed from their train, valid and test files.
 
-Duplicate triples are kept: training sees them once (labels are sets), ranking once each. Entities
-that only occur in valid or test are candidates in every ranking. A relation that only occurs there
-is kept as well, with a warning: nothing trains it.
+Duplicate triples are kept: training sees them once (labels are sets), ranking once each. A relation
+that only occurs in valid or test is kept as well, with a warning: nothing trains it.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
 from collections.abc import Mapping
@@ -85,10 +85,9 @@ class TailIndex:
         # Sorting one number a triple is much faster than sorting rows.
         distinct = torch.unique((h * n_relations + r) * n_entities + t)
         pairs, t = distinct // n_entities, distinct % n_entities
-        keys, counts = torch.unique_consecutive(pairs, return_counts=True)
-        self._keys = keys
-        self.h = keys // n_relations
-        self.r = keys % n_relations
+        self._keys, counts = torch.unique_consecutive(pairs, return_counts=True)
+        self.h = self._keys // n_relations
+        self.r = self._keys % n_relations
         self.starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         self.tails = t.contiguous()
 
@@ -97,8 +96,7 @@ class TailIndex:
 
     def to(self, device: torch.device) -> TailIndex:
         """The same index on another device."""
-        moved = object.__new__(TailIndex)
-        moved.n_relations = self.n_relations
+        moved = copy.copy(self)
         for name in ("_keys", "h", "r", "starts", "tails"):
             setattr(moved, name, getattr(self, name).to(device))
         return moved

@@ -128,10 +128,6 @@ def _parse_lines(content: bytes, path: Path) -> pa.Table:
 
 
 def line_of(content: bytes, relation: str) -> int:
-    """The first line, from 1, whose relation is the one given; 0 if there is none."""
-    wanted = relation.encode()
-    for number, line in enumerate(content.split(b"\n"), 1):
-        fields = line.split(b"\t")
-        if len(fields) == 3 and fields[1] == wanted:
-            return number
-    return 0
+    """The first line, from 1, whose relation is the one given; the relation occurs."""
+    lines, wanted = enumerate(content.split(b"\n"), 1), [relation.encode()]
+    return next(number for number, line in lines if line.split(b"\t")[1:2] == wanted)

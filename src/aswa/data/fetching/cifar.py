@@ -1,7 +1,7 @@
 """CIFAR on its way to a data folder: torchvision's archive and checksums, or a folder's files.
 
-torchvision is imported here alone, and only when an archive has to be unpacked. The files are read
-as training reads them before they get their final name.
+torchvision is imported here alone, and only for an archive. The files are read as training reads
+them before they get their final name.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _copy(files: DatasetFiles, from_dir: Path, stage: Path) -> bool:
 
 
 def _unpack(files: DatasetFiles, stage: Path, downloads: Downloads, from_dir: Path | None) -> None:
-    """Have torchvision check and unpack the publisher's archive, downloaded or from a folder."""
+    """Unpack the publisher's archive: where it is and which is right, torchvision knows."""
     try:
         from torchvision import datasets
     except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
@@ -84,10 +84,8 @@ def _unpack(files: DatasetFiles, stage: Path, downloads: Downloads, from_dir: Pa
             raise FetchFailed(f"{from_dir} has neither its files nor {dataset.filename}")
         if pooch.file_hash(str(archive), "md5") != dataset.tgz_md5:
             raise FetchFailed(f"{archive}: not the published archive")
-        (stage / dataset.filename).symlink_to(archive.resolve())
-        dataset(str(stage), download=True)
-        (stage / dataset.filename).unlink()
-    except (RuntimeError, ValueError, EOFError) as error:
+        shutil.unpack_archive(archive, stage, "gztar", filter="data")
+    except (ValueError, EOFError) as error:
         raise FetchFailed(
             f"{error}\n  try again later, or get {dataset.filename} by other means "
             "and use --from DIR with the folder that holds it"

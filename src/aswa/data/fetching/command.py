@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from aswa import registry
 from aswa.config.messages import nearest
-from aswa.data.fetching import FetchFailed, say
+from aswa.data.fetching import FetchFailed, UsageError, say
 from aswa.data.fetching.checks import MISSING, WRONG, FileState
 from aswa.data.fetching.download import Downloads
 from aswa.data.fetching.sources import DatasetFiles
@@ -30,10 +30,6 @@ def _fetching(files: DatasetFiles) -> Any:
     inspect(files, folder) -> dict[str, FileState] says the state of each file of a folder.
     """
     return importlib.import_module(registry.kinds()[files.kind].fetching)
-
-
-class UsageError(ValueError):
-    """A word on the command line cannot be followed; says which, and what would do."""
 
 
 def choose(names: Sequence[str], known: Mapping[str, DatasetFiles]) -> list[DatasetFiles]:

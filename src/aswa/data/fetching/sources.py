@@ -10,12 +10,9 @@ from typing import Any
 
 import yaml
 
+from aswa.data.fetching import UsageError
 from aswa.data.fetching.archive import ARCHIVES
 from aswa.data.folders import SPLITS
-
-
-class BadSource(ValueError):
-    """A `sources` entry of conf/dataset cannot be followed; names the file and the key."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,6 @@ class DatasetFiles:
         name: of the YAML file.
         folder: of the files, under any data folder.
         kind: of problem, a name of the registry.
-        entities, relations: counts over all splits; None where unknown.
         triples: rows by split.
         sha256: by split, of the uncompressed bytes (graphs) or of the pixels (images).
         sources: in the order of trying; torchvision knows those of images.
@@ -55,8 +51,6 @@ class DatasetFiles:
     name: str
     folder: str
     kind: str
-    entities: int | None = None
-    relations: int | None = None
     triples: Mapping[str, int | None] = field(default_factory=dict)
     sha256: Mapping[str, str | None] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
@@ -72,7 +66,7 @@ def read_datasets(*folders: Path) -> dict[str, DatasetFiles]:
     """All members of `conf/dataset`, by config name; of two with one name, the first folder's.
 
     Raises:
-        BadSource: a source is malformed; names the file and the key.
+        UsageError: a source is malformed; names the file and the key.
     """
     paths = [path for folder in reversed(folders) for path in folder.glob("*.yaml")]
     return {path.stem: _dataset(path) for path in sorted(paths, key=lambda path: path.stem)}
@@ -81,24 +75,25 @@ def read_datasets(*folders: Path) -> dict[str, DatasetFiles]:
 def _dataset(path: Path) -> DatasetFiles:
     written = yaml.safe_load(path.read_text())
     known = {each.name: written[each.name] for each in fields(DatasetFiles) if each.name in written}
-    sources = [
-        _source(f"{path}: sources[{i}]", given) for i, given in enumerate(known.pop("sources", []))
-    ]
     given = {key: value for key, value in known.items() if value is not None}
-    return DatasetFiles(**given | {"name": path.stem, "sources": tuple(sources)})
+    sources = enumerate(given.pop("sources", ()))
+    given["sources"] = tuple(_source(f"{path}: sources[{i}]", each) for i, each in sources)
+    return DatasetFiles(**given | {"name": path.stem})
 
 
 def _source(place: str, given: Any) -> Source:
     if not isinstance(given, dict) or "url" not in given or not given.keys() <= {"url", "member"}:
-        raise BadSource(f"{place}: expected the keys url and member, found {given!r}")
+        raise UsageError(f"{place}: expected the keys url and member, found {given!r}")
     source = Source(**given)
     if urllib.parse.urlsplit(source.url).scheme not in ("http", "https"):
-        raise BadSource(f"{place}: {source.url}: expected a http or https URL")
+        raise UsageError(f"{place}: {source.url}: expected a http or https URL")
     if (source.member is not None) != source.file_name.lower().endswith(ARCHIVES):
-        raise BadSource(
+        raise UsageError(
             f"{place}: {source.url}: an archive ({', '.join(ARCHIVES)}) needs a `member`, the path "
             "of {split}.txt in it, and a single file has none"
         )
     if "{split}" not in (source.member or source.url):
-        raise BadSource(f"{place}: expected {{split}} in the member, or in the URL of single files")
+        raise UsageError(
+            f"{place}: expected {{split}} in the member, or in the URL of single files"
+        )
     return source
