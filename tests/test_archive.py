@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aswa.data.fetching import FetchFailed
+from aswa.data.fetching import FetchFailed, archive
 from aswa.data.fetching.archive import members
 from fetch_case import UMLS, assert_there, described, in_folder, run, tarred, zipped
 from fetch_server import Answer, Server
@@ -75,25 +75,28 @@ def test_a_hostile_archive_writes_and_runs_nothing(
 def test_a_link_in_a_zip_is_no_file(tmp_path: Path) -> None:
     info = zipfile.ZipInfo("umls/train.txt")
     info.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr(info, "/etc/passwd")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr(info, "/etc/passwd")
     with members(tmp_path / "a.zip", "a.zip") as held:
         assert held == {}
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.txt.gz"])
-def test_what_an_archive_unfolds_to_is_bounded(tmp_path: Path, name: str) -> None:
+def test_what_an_archive_unfolds_to_is_bounded(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where the large member is passed over."""
     large, path = bytes(10**6), tmp_path / name
     if name == "a.zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("train.txt", large)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("train.txt", large)
     elif name == "a.tar.gz":
         path.write_bytes(tarred({"large": large, "train.txt": b"x"}))
     else:
         path.write_bytes(gzip.compress(large))
     wanted = "a.txt.gz" if name == "a.txt.gz" else "train.txt"
-    with pytest.raises(FetchFailed), members(path, name, limit=10**5) as held:
-        held[wanted]()
     with members(path, name) as held:
         assert held[wanted]()
+    monkeypatch.setattr(archive, "LIMIT", 10**5)
+    with pytest.raises(FetchFailed), members(path, name) as held:
+        held[wanted]()

@@ -74,7 +74,7 @@ def read_cifar(
         FileNotFoundError: the folder has none of the forms; says what was looked for.
         ValueError: a file is damaged, not the published one, or has other classes; names it.
     """
-    form, paths = _find(folder, classes)
+    form, paths = find_files(folder, classes)
     arrays = []
     for split in paths:
         if form == "packed":
@@ -96,18 +96,12 @@ def read_cifar(
     return Cifar(*arrays)
 
 
-def find_files(folder: Path, classes: int) -> list[Path]:
-    """The files of a folder that `read_cifar` would read.
+def find_files(folder: Path, classes: int) -> tuple[str, dict[str, list[Path]]]:
+    """The form of a folder's files, and the files of each split; some may be missing.
 
     Raises:
-        FileNotFoundError: as `read_cifar`.
+        FileNotFoundError, ValueError: as `read_cifar`.
     """
-    _, paths = _find(folder, classes)
-    return [path for path in paths["train"] + paths["test"] if path.is_file()]
-
-
-def _find(folder: Path, classes: int) -> tuple[str, dict[str, list[Path]]]:
-    """In which form the files are, and those of each split."""
     if classes not in FOLDERS:
         raise ValueError(f"dataset.classes={classes}: CIFAR has 10 or 100")
     stems = STEMS[classes]

@@ -53,16 +53,13 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
 
 
 def _bases(data_dir: str | None) -> list[Path]:
-    if data_dir:
-        return [Path(data_dir)]
-    given = (os.environ.get(VARIABLE), cache_folder() / "data")
-    return [Path(base) for base in given if base]
+    places = [data_dir] if data_dir else [os.environ.get(VARIABLE), cache_folder() / "data"]
+    return [Path(place) for place in places if place]
 
 
 def data_folders(data_dir: str | None) -> list[Path]:
     """Every folder of a dataset under the places where `find_folder` looks, but the package."""
-    found = [base.glob("[!.]*/") for base in _bases(data_dir) if base.is_dir()]
-    return sorted(path for folders in found for path in folders if path.is_dir())
+    return sorted(path for base in _bases(data_dir) for path in base.glob("[!.]*/"))
 
 
 def find_split(folder: Path, split: str) -> Path | None:

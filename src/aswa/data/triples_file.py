@@ -38,11 +38,7 @@ class TriplesFile:
     sha256: str
 
     def content(self) -> bytes:
-        """The uncompressed bytes.
-
-        Raises:
-            ValueError: they cannot be had; names the file.
-        """
+        """The uncompressed bytes; raises as `read_split`."""
         return read_split(self.path, self.stored)
 
 

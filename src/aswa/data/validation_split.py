@@ -45,5 +45,4 @@ def split_indices(
             f"train_size={train_size:,}: only {left:,} of {n:,} images are left to train on with "
             f"valid_ratio={valid_ratio}"
         )
-    train = order[n_valid:] if train_size is None else order[n_valid : n_valid + train_size]
-    return train.sort().values, order[:n_valid].sort().values
+    return order[n_valid:][:train_size].sort().values, order[:n_valid].sort().values

@@ -62,7 +62,8 @@ def _copy(files: DatasetFiles, from_dir: Path, stage: Path) -> bool:
     """Copy the files of a folder; False if it has none."""
     for place in (from_dir / files.folder, from_dir):
         with contextlib.suppress(FileNotFoundError):
-            for file in find_files(place, files.classes):
+            _, found = find_files(place, files.classes)
+            for file in filter(Path.is_file, found["train"] + found["test"]):
                 shutil.copyfile(file, stage / file.name)
             return True
     return False

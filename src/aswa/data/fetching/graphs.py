@@ -34,9 +34,7 @@ def fetch(files: DatasetFiles, data_dir: Path, downloads: Downloads, from_dir: P
     found: Found = {split: (str(path), read_split(path)) for split, path in there.items()}
     if not _lacking(found) and not on_trust:
         return "was there already"
-    reasons = [
-        f"{each.path}: {each.detail}" for each in states.values() if each.state == checks.WRONG
-    ]
+    reasons = [f"{each.path}: {each.detail}" for each in states.values() if each.detail]
     get = Path if from_dir else downloads.get
     for source in _sources(files, from_dir):
         reasons += _take(files, records, _offers(files, source, get, found), found)
