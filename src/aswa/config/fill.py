@@ -108,7 +108,10 @@ def fill_task(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
         usual = template("task", kind.usual_task)
         chosen = {"name": kind.usual_task, "kind": kind.name, **usual}
     if chosen["name"] not in kind.tasks:
-        raise unknown("task.name", chosen["name"], kind.tasks)
+        raise ConfigError(
+            f"task={chosen['name']}: {kind.words} has no such task among its declared ones, "
+            f"{', '.join(kind.tasks)}; add it to `tasks` of the kind {kind.name}"
+        )
     files = []
     if fill := kind.tasks[chosen["name"]].fill:
         files = load(fill)(chosen)
@@ -135,6 +138,11 @@ def check_fit(plain: dict[str, Any]) -> None:
     if model["name"] not in models():
         raise unknown(f"model.name={model['name']}", model["name"], models())
     if chosen is not None and chosen["kind"] != kind.name:
+        if chosen["name"] in kind.tasks:
+            raise Misfit(
+                f"task={chosen['name']}: the kind {kind.name} declares it, and its YAML file says "
+                f"kind: {chosen['kind']}; write kind: {kind.name} there"
+            )
         raise Misfit(
             f"task={chosen['name']} is for {_words(chosen['kind'])}, and dataset="
             f"{dataset['name']} is of kind {kind.words}; tasks that fit it: {', '.join(kind.tasks)}"
