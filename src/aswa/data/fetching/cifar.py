@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import pooch
@@ -70,7 +71,7 @@ def _copy(files: DatasetFiles, from_dir: Path, stage: Path) -> bool:
 
 
 def _unpack(files: DatasetFiles, stage: Path, downloads: Downloads, from_dir: Path | None) -> None:
-    """Unpack the publisher's archive: where it is and which is right, torchvision knows."""
+    """Unpack the publisher's archive; torchvision knows its URL and md5."""
     try:
         from torchvision import datasets
     except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
@@ -85,8 +86,10 @@ def _unpack(files: DatasetFiles, stage: Path, downloads: Downloads, from_dir: Pa
             raise FetchFailed(f"{from_dir} has neither its files nor {dataset.filename}")
         if pooch.file_hash(str(archive), "md5") != dataset.tgz_md5:
             raise FetchFailed(f"{archive}: not the published archive")
-        shutil.unpack_archive(archive, stage, "gztar", filter="data")
-    except (ValueError, EOFError) as error:
+        with tarfile.open(archive, "r:gz") as tar:  # its md5 is right, so it holds what it should
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+            tar.extractall(stage)
+    except (tarfile.TarError, ValueError, EOFError) as error:
         raise FetchFailed(
             f"{error}\n  try again later, or get {dataset.filename} by other means "
             "and use --from DIR with the folder that holds it"
