@@ -12,22 +12,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True)
 class Expression:
-    """A set of entities, up to the names of entities and relations."""
+    """A set of entities, up to the names of entities and relations.
 
-    def __and__(self, other: Expression) -> Intersection:
-        return Intersection((*_parts(self, Intersection), *_parts(other, Intersection)))
+    Attributes:
+        children: its operands, from left to right.
+    """
 
-    def __or__(self, other: Expression) -> Union:
-        return Union((*_parts(self, Union), *_parts(other, Union)))
+    children: tuple[Expression, ...] = ()
 
-    def __invert__(self) -> Negation:
-        return Negation(self)
+    def __and__(self, other: Expression) -> Expression:
+        return Intersection(_operands(Intersection, self) + _operands(Intersection, other))
 
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        """Its operands, from left to right."""
-        return ()
+    def __or__(self, other: Expression) -> Expression:
+        return Union(_operands(Union, self) + _operands(Union, other))
+
+    def __invert__(self) -> Expression:
+        return Negation((self,))
 
     def walk(self) -> Iterator[Expression]:
         """All its parts and itself, operands first."""
@@ -36,62 +38,36 @@ class Expression:
         yield self
 
 
-@dataclass(frozen=True)
 class Anchor(Expression):
     """One entity, named by the query."""
 
 
-@dataclass(frozen=True)
 class Projection(Expression):
     """Every t with r(x, t) for some x of the operand; the query names the relation r."""
 
-    operand: Expression
 
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return (self.operand,)
-
-
-@dataclass(frozen=True)
 class Intersection(Expression):
-    """Entities of all members."""
-
-    members: tuple[Expression, ...]
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return self.members
+    """Entities of all operands."""
 
 
-@dataclass(frozen=True)
 class Union(Expression):
-    """Entities of at least one member."""
-
-    members: tuple[Expression, ...]
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return self.members
+    """Entities of at least one operand."""
 
 
-@dataclass(frozen=True)
 class Negation(Expression):
     """All entities but those of the operand."""
 
-    operand: Expression
 
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return (self.operand,)
+def _operands(kind: type[Expression], expression: Expression) -> tuple[Expression, ...]:
+    return expression.children if isinstance(expression, kind) else (expression,)
 
 
-def _parts(
-    expression: Expression, kind: type[Intersection] | type[Union]
-) -> tuple[Expression, ...]:
-    return expression.members if isinstance(expression, kind) else (expression,)
+def p(operand: Expression) -> Expression:
+    """The projection of `operand`."""
+    return Projection((operand,))
 
 
-e, p = Anchor(), Projection
+e = Anchor()
 
 STRUCTURES: dict[str, Expression] = {
     "1p": p(e),
@@ -161,18 +137,13 @@ def without_negation(expression: Expression) -> Expression | None:
     The difference in answers is what the negations take away. None where nothing would be left, or
     where a negation is no member of an intersection.
     """
-    if isinstance(expression, Anchor):
-        return expression
     if isinstance(expression, Negation):
         return None
     kept = expression.children
     if isinstance(expression, Intersection):
         kept = tuple(member for member in kept if not isinstance(member, Negation))
-    members = [without_negation(member) for member in kept]
-    if not members or any(member is None for member in members):
+    positive = tuple(part for part in map(without_negation, kept) if part is not None)
+    if len(positive) < len(kept) or (expression.children and not kept):
         return None
-    positive = tuple(member for member in members if member is not None)
-    if isinstance(expression, Projection):
-        return Projection(positive[0])
-    assert isinstance(expression, (Intersection, Union))
-    return positive[0] if len(positive) == 1 else type(expression)(positive)
+    is_alone = isinstance(expression, Intersection) and len(positive) == 1
+    return positive[0] if is_alone else type(expression)(positive)

@@ -129,15 +129,15 @@ class Answerer:
         """Truth values [B, n_entities]; takes its columns in the order of `walk`."""
         if isinstance(expression, Anchor):
             anchor = next(columns)
-            shape = (len(anchor), self.n_entities)
-            found = torch.full(
-                shape, self._logic.false, dtype=self._logic.dtype, device=anchor.device
-            )
+            options: Any = {"dtype": self._logic.dtype, "device": anchor.device}
+            found = torch.full((len(anchor), self.n_entities), self._logic.false, **options)
             return found.scatter_(1, anchor.unsqueeze(1), self._logic.true)
         if isinstance(expression, Projection):
-            if isinstance(expression.operand, Anchor):
-                return self._logic.truth(self._scores(next(columns), next(columns)))
-            return self._project(self._evaluate(expression.operand, columns), next(columns))
+            (operand,) = expression.children
+            if isinstance(operand, Anchor):
+                scores = self._model.score_all(next(columns), next(columns))
+                return self._logic.truth(self._without_nan(scores))
+            return self._project(self._evaluate(operand, columns), next(columns))
         found, *others = [self._evaluate(child, columns) for child in expression.children]
         if isinstance(expression, Negation):
             return self._logic.negation(found)
@@ -148,11 +148,8 @@ class Answerer:
             found = combine(found, other)
         return found
 
-    def _scores(self, h: Tensor, r: Tensor) -> Tensor:
-        """Scores [B, n_entities] of (h, r, every entity), −∞ in place of NaN."""
-        return self._without_nan(self._model.score_all(h, r))
-
     def _without_nan(self, scores: Tensor) -> Tensor:
+        """Scores, −∞ in place of NaN."""
         return scores if self._weights_finite else scores.nan_to_num_(nan=-torch.inf)
 
     def _project(self, truth: Tensor, r: Tensor) -> Tensor:
@@ -201,10 +198,8 @@ class Answerer:
             composed = self._model.queries(everything, relation.expand(self.n_entities))
             for begin in range(0, self.n_entities, width):
                 entities = self._model.entity[begin : begin + width]
-                prepared = self._logic.prepare(self._without_nan(composed @ entities.T)).unsqueeze(
-                    0
-                )
+                prepared = self._logic.prepare(self._without_nan(composed @ entities.T))
                 for part in queries.split(rows):
-                    some = self._logic.some(truth[part], prepared)
+                    some = self._logic.some(truth[part], prepared.unsqueeze(0))
                     found[part, begin : begin + width] = some
         return found

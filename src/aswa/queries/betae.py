@@ -18,7 +18,9 @@ import torch
 from aswa.data.knowledge_graph import KnowledgeGraph
 from aswa.queries.algebra import STRUCTURES
 from aswa.queries.generation import Answers, Queries
-from aswa.queries.nested import MARKS, MalformedQuery, flatten, nested_form, write_query
+from aswa.queries.nested import MalformedQuery, flatten, nested_form, write_query
+
+KINDS = ("queries", "easy-answers", "hard-answers")  # of the files of a split
 
 
 class BadQueryFile(ValueError):
@@ -37,71 +39,64 @@ def read_betae(
     Raises:
         BadQueryFile: a file is missing or malformed, or has a name that the graph has not.
     """
-    entities = _ids(folder / "id2ent.pkl", _by_name(graph.entities), "entity")
-    relations = _ids(folder / "id2rel.pkl", _relations(graph), "relation")
-    by_structure = _read(folder / f"{split}-queries.pkl")
-    easy = _read(folder / f"{split}-easy-answers.pkl")
-    hard = _read(folder / f"{split}-hard-answers.pkl")
-    forms = {nested_form(STRUCTURES[name]): name for name in names}
-    found = {forms[form]: members for form, members in by_structure.items() if form in forms}
-    for name in names:
-        if name not in found:
-            raise BadQueryFile(
-                f"{folder / f'{split}-queries.pkl'}: has no {name} queries (key "
-                f"{nested_form(STRUCTURES[name])!r}); leave {name} out of task.structures"
-            )
-    return {
-        name: _queries(name, found[name], (easy, hard), (entities, relations), folder, split)
-        for name in names
+    known = {"e": {name: i for i, name in enumerate(graph.entities)}, "r": _relations(graph)}
+    ids = {
+        "e": _ids(folder / "id2ent.pkl", known["e"], "entity"),
+        "r": _ids(folder / "id2rel.pkl", known["r"], "relation"),
     }
-
-
-def _queries(
-    name: str,
-    members: Any,
-    answers: tuple[dict[Any, Any], dict[Any, Any]],
-    ids: tuple[dict[int, int], dict[int, int]],
-    folder: Path,
-    split: str,
-) -> Queries:
-    form, (entities, relations) = nested_form(STRUCTURES[name]), ids
-    path = folder / f"{split}-queries.pkl"
-    known = {"e": entities, "r": relations}
-    rows: dict[tuple[int, ...], Any] = {}
-    for query in members:
-        try:
-            row = tuple(known[kind][number] for kind, number in flatten(query, form, "it"))
-        except (MalformedQuery, KeyError, TypeError) as error:
-            why = f"no name has the number {error}" if isinstance(error, KeyError) else error
+    files = {kind: folder / f"{split}-{kind}.pkl" for kind in KINDS}
+    stored = {kind: _read(path) for kind, path in files.items()}
+    found = {}
+    for name in names:
+        form = nested_form(STRUCTURES[name])
+        if form not in stored["queries"]:
             raise BadQueryFile(
-                f"{path}: {name} query {query!r}: {why}; get the file again"
-            ) from None
-        rows[row] = query
-    lists: tuple[list[list[int]], list[list[int]]] = ([], [])
-    in_order = sorted(rows)
-    for of_row in in_order:
-        for found, stored, kind in zip(lists, answers, ("easy", "hard"), strict=True):
-            try:
-                found.append(sorted(entities[number] for number in stored.get(rows[of_row], ())))
-            except (KeyError, TypeError) as error:
-                where = f"{folder / f'{split}-{kind}-answers.pkl'}: {name} query {rows[of_row]!r}"
-                raise BadQueryFile(
-                    f"{where}: its answers are no set of numbers that id2ent.pkl names ({error}); "
-                    "get the files again"
-                ) from None
-    if not all(lists[1]):
-        query = rows[in_order[lists[1].index([])]]
-        raise BadQueryFile(
-            f"{folder / f'{split}-hard-answers.pkl'}: no hard answer of the {name} query {query!r}"
+                f"{files['queries']}: has no {name} queries (key {form!r}); leave {name} out of "
+                "task.structures"
+            )
+        rows = {
+            _row(query, form, ids, f"{files['queries']}: {name} query {query!r}"): query
+            for query in stored["queries"][form]
+        }
+        in_order = sorted(rows)
+        queries = [rows[row] for row in in_order]
+        easy, hard = (
+            _answers(queries, stored[kind], ids["e"], f"{files[kind]}: {name} query")
+            for kind in KINDS[1:]
         )
-    easy, hard = (_answers(found) for found in lists)
-    return Queries(name, torch.tensor(in_order), easy, hard, torch.empty(0, dtype=torch.int64))
+        if not hard.counts().all():
+            query = queries[hard.counts().tolist().index(0)]
+            raise BadQueryFile(
+                f"{files['hard-answers']}: no hard answer of the {name} query {query!r}"
+            )
+        empty = torch.empty(0, dtype=torch.int64)
+        found[name] = Queries(name, torch.tensor(in_order), easy, hard, empty)
+    return found
 
 
-def _answers(lists: list[list[int]]) -> Answers:
-    query = torch.repeat_interleave(torch.tensor([len(found) for found in lists]))
-    entities = torch.tensor([number for found in lists for number in found], dtype=torch.int64)
-    return Answers.of(query, entities, len(lists))
+def _row(query: Any, form: Any, ids: dict[str, dict[int, int]], where: str) -> tuple[int, ...]:
+    try:
+        return tuple(ids[kind][number] for kind, number in flatten(query, form, "it"))
+    except (MalformedQuery, KeyError, TypeError) as error:
+        why = f"no name has the number {error}" if isinstance(error, KeyError) else error
+        raise BadQueryFile(f"{where}: {why}; get the file again") from None
+
+
+def _answers(
+    queries: list[Any], stored: dict[Any, Any], entities: dict[int, int], where: str
+) -> Answers:
+    lists = []
+    for query in queries:
+        try:
+            lists.append(sorted(entities[number] for number in stored.get(query, ())))
+        except (KeyError, TypeError) as error:
+            raise BadQueryFile(
+                f"{where} {query!r}: its answers are no set of numbers that id2ent.pkl names "
+                f"({error}); get the files again"
+            ) from None
+    counts = torch.tensor([len(found) for found in lists])
+    numbers = [number for found in lists for number in found]
+    return Answers.counted(counts, torch.tensor(numbers, dtype=torch.int64))
 
 
 def write_betae(folder: Path, graph: KnowledgeGraph, splits: dict[str, dict[str, Queries]]) -> None:
@@ -112,34 +107,20 @@ def write_betae(folder: Path, graph: KnowledgeGraph, splits: dict[str, dict[str,
         splits: queries by split and structure.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    marks = dict(enumerate(graph.entities)), {i: name for name, i in _relations(graph).items()}
-    contents: dict[str, Any] = dict(zip(("id2ent", "id2rel"), marks, strict=True))
+    relations = {i: name for name, i in _relations(graph).items()}
+    contents: dict[str, Any] = {"id2ent": dict(enumerate(graph.entities)), "id2rel": relations}
     for split, by_name in splits.items():
-        stored: tuple[dict[Any, set[Any]], ...] = tuple(defaultdict(set) for _ in range(3))
-        queries, easy, hard = stored
+        queries, easy, hard = stored = [defaultdict[Any, set[Any]](set) for _ in KINDS]
         for name, found in by_name.items():
-            nested = [_numbered(write_query(name, row)) for row in found.rows.tolist()]
+            nested = [write_query(name, row, numbered=True) for row in found.rows.tolist()]
             queries[nested_form(STRUCTURES[name])].update(nested)
             for lists, answers in ((easy, found.easy), (hard, found.hard)):
-                for query, entity in zip(
-                    answers.query().tolist(), answers.entities.tolist(), strict=True
-                ):
+                pairs = torch.stack([answers.query(), answers.entities], 1)
+                for query, entity in pairs.tolist():
                     lists[nested[query]].add(entity)
-        contents |= {f"{split}-queries": queries}
-        contents |= {f"{split}-easy-answers": easy, f"{split}-hard-answers": hard}
+        contents |= {f"{split}-{kind}": each for kind, each in zip(KINDS, stored, strict=True)}
     for stem, content in contents.items():
         (folder / f"{stem}.pkl").write_bytes(pickle.dumps(content))
-
-
-def _numbered(query: Any) -> Any:
-    """A nested query with numbers for "n" and "u"."""
-    if isinstance(query, tuple):
-        return tuple(_numbered(part) for part in query)
-    return MARKS.get(query, query) if isinstance(query, str) else query
-
-
-def _by_name(names: tuple[str, ...]) -> dict[str, int]:
-    return {name: i for i, name in enumerate(names)}
 
 
 def _relations(graph: KnowledgeGraph) -> dict[str, int]:
@@ -180,8 +161,7 @@ def _read(path: Path) -> dict[Any, Any]:
         raise BadQueryFile(
             f"{path}: not there; task.folder has to name a folder of BetaE's query files"
         ) from None
-    except (OSError, pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError,
-            AttributeError, TypeError, ImportError) as error:  # fmt: skip
+    except Exception as error:  # whatever the bytes make of the unpickler
         raise BadQueryFile(f"{path}: cannot be read ({error}); get the file again") from None
     if not isinstance(content, dict):
         raise BadQueryFile(f"{path}: holds a {type(content).__name__}, not a dictionary")

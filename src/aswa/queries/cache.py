@@ -78,14 +78,8 @@ def _load(path: Path, name: str) -> Queries | None:
             stored = {key: torch.from_numpy(file[key].astype(np.int64)) for key in ARRAYS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return Queries(
-        structure=name,
-        rows=stored["rows"],
-        easy=Answers(stored["easy_starts"], stored["easy"]),
-        hard=Answers(stored["hard_starts"], stored["hard"]),
-        needed=stored["needed"],
-        drawn=int(stored["drawn"]),
-    )
+    easy, hard = (Answers(stored[f"{kind}_starts"], stored[kind]) for kind in ("easy", "hard"))
+    return Queries(name, stored["rows"], easy, hard, stored["needed"], int(stored["drawn"]))
 
 
 def _save(path: Path, queries: Queries) -> None:

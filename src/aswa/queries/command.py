@@ -17,7 +17,7 @@ from aswa.config.members import folders_of_members
 from aswa.config.messages import nearest
 from aswa.data.fetching.sources import read_datasets
 from aswa.data.folders import find_folder
-from aswa.queries.algebra import STRUCTURES, UnknownStructure, structure
+from aswa.queries.algebra import STRUCTURES, structure
 from aswa.registry import kinds
 
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return _run(args)
-    except (UnknownStructure, FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         print(f"aswa-queries: {error}", file=sys.stderr)
         return 2
 

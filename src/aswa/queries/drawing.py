@@ -8,22 +8,21 @@ of held-out edges that they need.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from aswa.queries.algebra import Anchor, Expression, Intersection, Negation, Projection, Union
+from aswa.queries.algebra import Anchor, Expression, Negation, Projection, Union
 from aswa.queries.traversal import Edges
 
 
-@dataclass
-class _Grounded:
-    """Columns of a grounded part; of a projection, the head and relation of its edge as well."""
+class _Grounded(NamedTuple):
+    """Columns of a grounded part; of a projection, whose relation is the last, also its head."""
 
     columns: list[Tensor]
     head: Tensor | None = None
-    relation: Tensor | None = None
 
 
 class Drawing:
@@ -36,7 +35,7 @@ class Drawing:
 
     def __init__(self, structure: Expression, edges: Edges, held_out: Edges) -> None:
         self._structure, self._edges, self._held_out = structure, edges, held_out
-        self.n_positive = len(_positive_projections(structure))
+        self._n_positive = _positive_projections(structure)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Rows of queries, int64 [at most n, columns], without senseless ones.
@@ -46,8 +45,8 @@ class Drawing:
         """
         self._generator, self._sensible = generator, torch.ones(n, dtype=torch.bool)
         # The number of projections on a held-out edge, evenly from one to all; then, which.
-        needed = 1 + torch.randint(self.n_positive, (n, 1), generator=generator)
-        rank = torch.rand(n, self.n_positive, generator=generator).argsort(1).argsort(1)
+        needed = 1 + torch.randint(self._n_positive, (n, 1), generator=generator)
+        rank = torch.rand(n, self._n_positive, generator=generator).argsort(1).argsort(1)
         self._forced = iter((rank < needed).unbind(1))
         grounded = self._ground(self._structure, self._any(n), forced=True)
         return torch.stack(grounded.columns, 1)[self._sensible]
@@ -59,13 +58,15 @@ class Drawing:
         if isinstance(expression, Anchor):
             return _Grounded([target])
         if isinstance(expression, Projection):
-            return self._ground_projection(expression, target, forced)
-        if isinstance(expression, Negation):  # outside an intersection
-            return self._ground(expression.operand, target, False)
-        assert isinstance(expression, (Intersection, Union))
-        return self._ground_members(expression, target, forced)
+            return self._ground_projection(expression.children[0], target, forced)
+        if isinstance(expression, Negation):
+            return _Grounded(self._ground(expression.children[0], target, False).columns)
+        ground = self._ground_union if isinstance(expression, Union) else self._ground_intersection
+        parts = ground(expression.children, target, forced)
+        self._sort_members(expression.children, parts)
+        return _Grounded([column for part in parts for column in part])
 
-    def _ground_projection(self, expression: Projection, target: Tensor, forced: bool) -> _Grounded:
+    def _ground_projection(self, operand: Expression, target: Tensor, forced: bool) -> _Grounded:
         head, relation, found = self._edges.draw_into(target, self._generator)
         if forced:
             must = next(self._forced)
@@ -73,41 +74,41 @@ class Drawing:
             head, relation = torch.where(must, other, head), torch.where(must, by, relation)
             found = torch.where(must, there, found)
         self._sensible &= found
-        inner = self._ground(expression.operand, head, forced)
-        if isinstance(expression.operand, Projection):
-            assert inner.relation is not None
-            self._sensible &= inner.relation != self._edges.inverse(relation)
-        return _Grounded([*inner.columns, relation], head, relation)
+        columns = self._ground(operand, head, forced).columns
+        if isinstance(operand, Projection):
+            self._sensible &= columns[-1] != self._edges.inverse(relation)
+        return _Grounded([*columns, relation], head)
 
-    def _ground_members(
-        self, expression: Intersection | Union, target: Tensor, forced: bool
-    ) -> _Grounded:
-        """The target is in all members of an intersection, and in a drawn member of a union."""
-        grounded: list[_Grounded | None] = [None] * len(expression.members)
-        if isinstance(expression, Union):
-            lucky = torch.randint(len(expression.members), target.shape, generator=self._generator)
-        for i, member in enumerate(expression.members):
-            if isinstance(expression, Union):
-                aim = torch.where(lucky == i, target, self._any(len(target)))
-                grounded[i] = self._ground(member, aim, forced)
-            elif not isinstance(member, Negation):
-                grounded[i] = self._ground(member, target, forced)
-        positive = [part for part in grounded if part is not None]
-        for i, member in enumerate(expression.members):
-            if grounded[i] is None:
-                assert isinstance(member, Negation)
-                grounded[i] = self._ground(member.operand, self._sibling(target, positive), False)
-        parts = [part.columns for part in grounded if part is not None]
-        self._sort_members(expression.members, parts)
-        return _Grounded([column for part in parts for column in part])
+    def _ground_union(
+        self, members: tuple[Expression, ...], target: Tensor, forced: bool
+    ) -> list[list[Tensor]]:
+        """The target is in a drawn member."""
+        lucky = torch.randint(len(members), target.shape, generator=self._generator)
+        parts = []
+        for i, member in enumerate(members):
+            aim = torch.where(lucky == i, target, self._any(len(target)))
+            parts.append(self._ground(member, aim, forced).columns)
+        return parts
 
-    def _sibling(self, target: Tensor, positive: list[_Grounded]) -> Tensor:
+    def _ground_intersection(
+        self, members: tuple[Expression, ...], target: Tensor, forced: bool
+    ) -> list[list[Tensor]]:
+        """The target is in all members; negations come last, to take away another entity."""
+        grounded: dict[int, _Grounded] = {}
+        for i in sorted(range(len(members)), key=lambda i: isinstance(members[i], Negation)):
+            aim = target
+            if isinstance(members[i], Negation):
+                aim = self._sibling(target, grounded.values())
+            grounded[i] = self._ground(members[i], aim, forced)
+        return [grounded[i].columns for i in range(len(members))]
+
+    def _sibling(self, target: Tensor, members: Iterable[_Grounded]) -> Tensor:
         """Another answer of a positive member, for a negation to take away."""
-        for part in positive:
-            if part.head is not None and part.relation is not None:
+        for part in members:
+            if part.head is not None:
                 there = self._sensible.nonzero().squeeze(1)  # where the edge exists
                 other = target.clone()
-                h, r = part.head[there], part.relation[there]
+                h, r = part.head[there], part.columns[-1][there]
                 other[there] = self._edges.draw_tail(h, r, self._generator)
                 self._sensible &= other != target
                 return other
@@ -117,8 +118,8 @@ class Drawing:
         """Sort members of one structure by their names, so that equal queries have equal rows."""
         for kind in dict.fromkeys(members):
             alike = [i for i, member in enumerate(members) if member == kind]
-            bare = kind.operand if isinstance(kind, Negation) else kind
-            same = [i for i, m in enumerate(members) if m in (bare, Negation(bare))]
+            bare = kind.children[0] if isinstance(kind, Negation) else kind
+            same = [i for i, m in enumerate(members) if m in (bare, ~bare)]
             rows = torch.stack([torch.stack(parts[i], 1) for i in same], 1)
             _, number = torch.unique(rows.flatten(0, 1), dim=0, return_inverse=True)
             number = number.view(len(rows), len(same))
@@ -131,9 +132,9 @@ class Drawing:
                 parts[i] = list(chosen[:, j].unbind(1))
 
 
-def _positive_projections(expression: Expression) -> list[Projection]:
-    """Projections under no negation, in the order of grounding."""
+def _positive_projections(expression: Expression) -> int:
+    """The number of projections under no negation."""
     if isinstance(expression, Negation):
-        return []
-    own = [expression] if isinstance(expression, Projection) else []
-    return own + [p for child in expression.children for p in _positive_projections(child)]
+        return 0
+    below = sum(map(_positive_projections, expression.children))
+    return below + isinstance(expression, Projection)

@@ -51,22 +51,21 @@ class FuzzyLogic(ABC):
         """a ⊤ b, with the shapes of `a` and `b` broadcast."""
 
     @abstractmethod
-    def disjunction(self, a: Tensor, b: Tensor) -> Tensor:
-        """a ⊥ b."""
-
-    @abstractmethod
     def negation(self, a: Tensor) -> Tensor:
         """1 − a."""
 
-    @abstractmethod
+    def disjunction(self, a: Tensor, b: Tensor) -> Tensor:
+        """a ⊥ b."""
+        return self.negation(self.conjunction(self.negation(a), self.negation(b)))
+
     def prepare(self, scores: Tensor) -> Tensor:
         """Scores in the form that `some` takes, in place."""
+        return self.truth(scores)
 
-    @abstractmethod
     def some(self, truth: Tensor, prepared: Tensor) -> Tensor:
         """The truth that some x is in a set and in relation to t: max over x of `truth` ⊤ σ(score).
 
-        `conjunction` and a maximum, in few passes over memory.
+        A logic that can do so in fewer passes over memory has another form of the scores.
 
         Args:
             truth: [B, K], of each x.
@@ -76,6 +75,7 @@ class FuzzyLogic(ABC):
         Returns:
             [B, W].
         """
+        return self.conjunction(truth.unsqueeze(2), prepared).amax(1)
 
 
 class Product(FuzzyLogic):
@@ -92,9 +92,6 @@ class Product(FuzzyLogic):
 
     def conjunction(self, a: Tensor, b: Tensor) -> Tensor:
         return a + b
-
-    def disjunction(self, a: Tensor, b: Tensor) -> Tensor:
-        return _log_complement(_log_complement(a) + _log_complement(b))
 
     def negation(self, a: Tensor) -> Tensor:
         return _log_complement(a)
@@ -133,17 +130,8 @@ class Minimum(FuzzyLogic):
     def conjunction(self, a: Tensor, b: Tensor) -> Tensor:
         return torch.minimum(a, b)
 
-    def disjunction(self, a: Tensor, b: Tensor) -> Tensor:
-        return torch.maximum(a, b)
-
     def negation(self, a: Tensor) -> Tensor:
         return -a
-
-    def prepare(self, scores: Tensor) -> Tensor:
-        return scores
-
-    def some(self, truth: Tensor, prepared: Tensor) -> Tensor:
-        return torch.minimum(truth.unsqueeze(2), prepared).amax(1)
 
 
 class Lukasiewicz(FuzzyLogic):

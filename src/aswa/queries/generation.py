@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -48,11 +48,25 @@ class Answers:
         """The query of each answer, int64 [K]."""
         return torch.repeat_interleave(self.counts())
 
+    def among(self, chosen: Tensor) -> Answers:
+        """Answers of the chosen queries alone; `chosen` is bool [n]."""
+        return Answers.counted(self.counts()[chosen], self.entities[chosen[self.query()]])
+
     @staticmethod
     def of(query: Tensor, entities: Tensor, n: int) -> Answers:
         """From pairs (query [K], entity [K]) in the order of the n queries."""
-        counts = torch.bincount(query, minlength=n)
+        return Answers.counted(torch.bincount(query, minlength=n), entities)
+
+    @staticmethod
+    def counted(counts: Tensor, entities: Tensor) -> Answers:
+        """From the number of answers of each query [n] and the entities [K] in their order."""
         return Answers(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), entities)
+
+    @staticmethod
+    def joined(parts: list[Answers]) -> Answers:
+        """Of all queries of the parts."""
+        counts, entities = [part.counts() for part in parts], [part.entities for part in parts]
+        return Answers.counted(torch.cat(counts), torch.cat(entities))
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,11 @@ class Queries:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def depth(self) -> Tensor:
+        """Held-out edges that the hardest answer of each query needs, int64 [n]."""
+        depth = torch.zeros(len(self), dtype=torch.int64)
+        return depth.scatter_reduce_(0, self.hard.query(), self.needed, "amax")
 
 
 class Sampler:
@@ -115,16 +134,17 @@ class Sampler:
         text = f"{self._seed} {self._split} {name}"
         number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
         generator = torch.Generator().manual_seed(number)
+        found = self._with_answers(name, torch.empty(0, len(columns(shape)), dtype=torch.int64))
         if self._held_out is None:
-            return _chosen(name, _Found.none(shape), 0, 0)
+            return found
         drawing = Drawing(shape, self._edges, self._held_out)
         deepest = most_needed(shape)
         quota = -(-n // deepest)
-        found, seen = _Found.none(shape), set[tuple[int, ...]]()
+        seen = set[tuple[int, ...]]()
         drawn = idle = 0
         while idle < MAX_IDLE_DRAWS:
-            counts = torch.bincount(found.depth, minlength=deepest + 1)[1:]
-            if len(found.rows) >= n and (int(counts.min()) >= quota or drawn >= MAX_CANDIDATES * n):
+            counts = torch.bincount(found.depth(), minlength=deepest + 1)[1:]
+            if len(found) >= n and (int(counts.min()) >= quota or drawn >= MAX_CANDIDATES * n):
                 break
             rows = drawing.draw(CANDIDATES, generator)
             drawn += CANDIDATES
@@ -132,95 +152,59 @@ class Sampler:
             new = [row for row in dict.fromkeys(map(tuple, rows.tolist())) if row not in seen]
             seen.update(new)
             fresh = torch.tensor(new, dtype=torch.int64).view(-1, rows.shape[1])
-            more = self._with_answers(shape, fresh)
-            idle = 0 if len(more.rows) else idle + 1
-            found = found.and_then(more)
-        return _chosen(name, found, n, drawn)
+            more = self._with_answers(name, fresh)
+            idle = 0 if len(more) else idle + 1
+            found = _joined([found, more])
+        return replace(_evenly_by_depth(found, n), drawn=drawn)
 
-    def _with_answers(self, shape: Expression, rows: Tensor) -> _Found:
+    def _with_answers(self, name: str, rows: Tensor) -> Queries:
         """The queries with hard answers, not too many answers, and a negation that counts."""
+        shape = structure(name)
         positive = without_negation(shape)
-        found = _Found.none(shape)
-        size = max(1, NUMBERS_HELD // self._edges.n_entities)
-        for part in rows.split(size):
-            needed, easy, hard = answers(shape, part, self._edges, self._known)
-            n = (easy | hard).sum(1)
-            good = hard.any(1) & (n <= self._max_answers)
-            if positive is not None and positive != shape:
-                good[good.clone()] = self._counts(shape, positive, part[good])
-            found = found.and_then(_Found.of(part[good], needed[good], easy[good], hard[good]))
-        return found
-
-    def _counts(self, shape: Expression, positive: Expression, rows: Tensor) -> Tensor:
-        """Whether the query has more answers without the negation, bool [n]."""
         kept = [i for i, under in enumerate(_under_negation(shape)) if not under]
-        without = held_out_edges(positive, rows[:, kept], self._edges) < NONE
-        with_negation = held_out_edges(shape, rows, self._edges) < NONE
-        return (without & ~with_negation).any(1)
+        parts = []
+        for part in rows.split(max(1, NUMBERS_HELD // self._edges.n_entities)):
+            needed, easy, hard = answers(shape, part, self._edges, self._known)
+            now = easy | hard
+            good = hard.any(1) & (now.sum(1) <= self._max_answers)
+            if positive not in (None, shape):
+                without = held_out_edges(positive, part[good][:, kept], self._edges) < NONE
+                good[good.clone()] = (without & ~now[good]).any(1)
+            lists = [
+                Answers.counted(mask.sum(1), mask.nonzero()[:, 1])
+                for mask in (easy[good], hard[good])
+            ]
+            of_hard = needed[good][hard[good]].long()
+            parts.append(Queries(name, part[good], lists[0], lists[1], of_hard))
+        return _joined(parts)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """Queries with their answers, in the order of drawing.
-
-    Attributes:
-        rows: int64 [n, columns].
-        depth: int64 [n], held-out edges that the hardest answer needs.
-        easy, hard: int64 [2, K], query and entity.
-        needed: int64 [K of hard].
-    """
-
-    rows: Tensor
-    depth: Tensor
-    easy: Tensor
-    hard: Tensor
-    needed: Tensor
-
-    @staticmethod
-    def none(shape: Expression) -> _Found:
-        empty = torch.empty(0, dtype=torch.int64)
-        pairs = empty.view(2, 0)
-        return _Found(empty.view(0, len(columns(shape))), empty, pairs, pairs, empty)
-
-    @staticmethod
-    def of(rows: Tensor, needed: Tensor, easy: Tensor, hard: Tensor) -> _Found:
-        depth = torch.where(hard, needed, 0).amax(1).long() if len(rows) else rows.new_empty(0)
-        return _Found(rows, depth, easy.nonzero().T, hard.nonzero().T, needed[hard].long())
-
-    def and_then(self, more: _Found) -> _Found:
-        shift = torch.tensor([[len(self.rows)], [0]])
-        return _Found(
-            torch.cat([self.rows, more.rows]),
-            torch.cat([self.depth, more.depth]),
-            torch.cat([self.easy, more.easy + shift], 1),
-            torch.cat([self.hard, more.hard + shift], 1),
-            torch.cat([self.needed, more.needed]),
-        )
-
-
-def _chosen(name: str, found: _Found, n: int, drawn: int) -> Queries:
-    """n of the queries, evenly by depth: the first of each depth, then the second of each, …"""
-    turn = torch.empty_like(found.depth)
-    for depth in found.depth.unique():
-        of_depth = found.depth == depth
-        turn[of_depth] = torch.arange(int(of_depth.sum()))
-    chosen = torch.argsort(turn, stable=True)[:n].sort().values
-    place = torch.full((len(found.rows),), -1)
-    place[chosen] = torch.arange(len(chosen))
-
-    def kept(pairs: Tensor) -> tuple[Tensor, Answers]:
-        query = place[pairs[0]]
-        there = query >= 0
-        return there, Answers.of(query[there], pairs[1][there], len(chosen))
-
-    hard_there, hard = kept(found.hard)
+def _joined(parts: list[Queries]) -> Queries:
+    """All queries of one structure, in their order."""
     return Queries(
-        structure=name,
-        rows=found.rows[chosen],
-        easy=kept(found.easy)[1],
-        hard=hard,
-        needed=found.needed[hard_there],
-        drawn=drawn,
+        parts[0].structure,
+        torch.cat([part.rows for part in parts]),
+        Answers.joined([part.easy for part in parts]),
+        Answers.joined([part.hard for part in parts]),
+        torch.cat([part.needed for part in parts]),
+    )
+
+
+def _evenly_by_depth(queries: Queries, n: int) -> Queries:
+    """n of the queries: the first of each depth, then the second of each, …"""
+    depths = queries.depth()
+    turn = torch.empty_like(depths)
+    for depth in depths.unique():
+        of_depth = depths == depth
+        turn[of_depth] = torch.arange(int(of_depth.sum()))
+    chosen = torch.zeros(len(queries), dtype=torch.bool)
+    chosen[torch.argsort(turn, stable=True)[:n]] = True
+    return Queries(
+        queries.structure,
+        queries.rows[chosen],
+        queries.easy.among(chosen),
+        queries.hard.among(chosen),
+        queries.needed[chosen[queries.hard.query()]],
     )
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from aswa.queries.algebra import (
     Anchor,
     Expression,
-    Intersection,
     Negation,
     Projection,
     Union,
@@ -35,12 +34,11 @@ def nested_form(expression: Expression) -> Any:
     operations: list[str] = []
     while isinstance(expression, (Projection, Negation)):
         operations.insert(0, "r" if isinstance(expression, Projection) else "n")
-        expression = expression.operand
+        (expression,) = expression.children
     if isinstance(expression, Anchor):
         base: Any = "e"
     else:
-        assert isinstance(expression, (Intersection, Union))
-        base = tuple(nested_form(member) for member in expression.members)
+        base = tuple(nested_form(member) for member in expression.children)
         base += (("u",),) if isinstance(expression, Union) else ()
     return (base, tuple(operations)) if operations else base
 
@@ -101,13 +99,19 @@ def read_query(
     return row
 
 
-def write_query(name: str, row: Sequence[Any]) -> Any:
-    """The nested tuple of a row of names or numbers: the inverse of `read_query`."""
+def write_query(name: str, row: Sequence[Any], numbered: bool = False) -> Any:
+    """The nested tuple of a row of names or numbers: the inverse of `read_query`.
+
+    Args:
+        numbered: "n" and "u" become the numbers of `MARKS`, as in BetaE's files.
+    """
     parts = iter(row)
 
     def filled(form: Any) -> Any:
         if form in ("e", "r"):
             return next(parts)
-        return form if form in MARKS else tuple(filled(part) for part in form)
+        if form in MARKS:
+            return MARKS[form] if numbered else form
+        return tuple(filled(part) for part in form)
 
     return filled(nested_form(structure(name)))

@@ -44,8 +44,7 @@ class QueryRanking:
         """Ranks of the hard answers, float64 [K], in the order of the queries."""
 
         def score_blocks(query: Tensor, _: Tensor, width: int, out: Tensor) -> None:
-            first = 0
-            n = len(query)
+            first, n = 0, len(query)
             blocks = [block.view(n, -1) for block in out.split(n * width)]
             for logits in answerer.logits(self._structure, self._rows[query]):
                 for block, part in zip(blocks, logits.split(width, 1), strict=True):

@@ -29,12 +29,8 @@ def describe(queries: Iterable[Queries]) -> str:
 
 def _line(queries: Queries) -> list[str]:
     letters = columns(structure(queries.structure))
-    distinct = {
-        letter: len(
-            torch.unique(queries.rows[:, [i for i, c in enumerate(letters) if c == letter]])
-        )
-        for letter in "er"
-    }
+    names = {letter: queries.rows[:, [c == letter for c in letters]] for letter in "er"}
+    distinct = {letter: f"{len(ids.unique()):,}" for letter, ids in names.items()}
     parts = torch.bincount(queries.needed, minlength=4)[1:4].double() / max(1, len(queries.needed))
     return [
         queries.structure,
@@ -42,8 +38,8 @@ def _line(queries: Queries) -> list[str]:
         f"{_mean(queries.easy.counts()):.1f}",
         f"{_mean(queries.hard.counts()):.1f}",
         *(f"{part:.0%}" if len(queries.needed) else "–" for part in parts.tolist()),
-        f"{distinct['e']:,}",
-        f"{distinct['r']:,}",
+        distinct["e"],
+        distinct["r"],
         f"{queries.drawn:,}",
     ]
 

@@ -38,21 +38,26 @@ class QueryAnswering(LinkPrediction):
         found = super().metrics(members, split)
         if split == "train":
             return found
-        answerer = Answerer(
-            as_one(members), LOGICS[self._task["tnorm"]](), self._task["k"] or self.n_entities
-        )
+        logic, k = LOGICS[self._task["tnorm"]](), self._task["k"] or self.n_entities
+        answerer = Answerer(as_one(members), logic, k)
         by_structure = {
             name: ranking.metrics(answerer) for name, ranking in self._rankings(split).items()
         }
-        for group, names in self._groups(list(by_structure)).items():
-            of_group = [by_structure[name] for name in names]
-            by_structure[group] = {
-                metric: sum(each[metric] for each in of_group) / len(of_group)
-                for metric in of_group[0]
-            }
+        groups = {}
+        for group, negated in (("epfo", False), ("negation", True)):
+            of_group = [
+                values
+                for name, values in by_structure.items()
+                if has_negation(STRUCTURES[name]) is negated
+            ]
+            if of_group:
+                groups[group] = {
+                    metric: sum(each[metric] for each in of_group) / len(of_group)
+                    for metric in of_group[0]
+                }
         return found | {
             f"{metric}_{name}": value
-            for name, values in by_structure.items()
+            for name, values in (by_structure | groups).items()
             for metric, value in values.items()
         }
 
@@ -88,12 +93,3 @@ class QueryAnswering(LinkPrediction):
             name: QueryRanking(queries, self.n_entities, self.device, budget)
             for name, queries in self.queries(split).items()
         }
-
-    @staticmethod
-    def _groups(names: list[str]) -> dict[str, list[str]]:
-        """`epfo` and `negation` with their members, those that have some."""
-        groups = {
-            "epfo": [name for name in names if not has_negation(STRUCTURES[name])],
-            "negation": [name for name in names if has_negation(STRUCTURES[name])],
-        }
-        return {group: members for group, members in groups.items() if members}

@@ -71,8 +71,9 @@ class Edges:
 
     def draw_tail(self, h: Tensor, r: Tensor, generator: torch.Generator) -> Tensor:
         """A tail of each pair h [B], r [B], which must have an edge, drawn evenly."""
-        first = self.index.starts[self.index.find(h, r)]
-        n = self.index.starts[self.index.find(h, r) + 1] - first
+        pair = self.index.find(h, r)
+        first = self.index.starts[pair]
+        n = self.index.starts[pair + 1] - first
         return self.index.tails[first + _below(n, generator)]
 
     def inverse(self, r: Tensor) -> Tensor:
@@ -100,16 +101,15 @@ def held_out_edges(structure: Expression, queries: Tensor, edges: Edges) -> Tens
     Args:
         queries: int64 [B, columns], see `aswa.queries.algebra.columns`.
     """
-    return _traverse(structure, iter(queries.unbind(1)), len(queries), edges)
+    return _traverse(structure, iter(queries.unbind(1)), edges)
 
 
-def _traverse(
-    expression: Expression, columns: Iterator[Tensor], n_queries: int, edges: Edges
-) -> Tensor:
+def _traverse(expression: Expression, columns: Iterator[Tensor], edges: Edges) -> Tensor:
     if isinstance(expression, Anchor):
-        found = torch.full((n_queries, edges.n_entities), NONE, dtype=torch.int16)
-        return found.scatter_(1, next(columns).unsqueeze(1), 0)
-    parts = [_traverse(child, columns, n_queries, edges) for child in expression.children]
+        anchor = next(columns).unsqueeze(1)
+        found = torch.full((len(anchor), edges.n_entities), NONE, dtype=torch.int16)
+        return found.scatter_(1, anchor, 0)
+    parts = [_traverse(child, columns, edges) for child in expression.children]
     if isinstance(expression, Projection):
         return _project(parts[0], next(columns), edges)
     if isinstance(expression, Negation):
