@@ -41,24 +41,17 @@ class ImageClassification:
         self._config, self._options = config, config.model.options
         last = self._options["channels_last"]
         self._layout = torch.channels_last if last else torch.contiguous_format
-        dataset = config.dataset
-        self.classes = int(dataset.options["classes"])
+        options, tested = config.dataset.options, config.dataset.options["test_size"]
+        self.classes = int(options["classes"])
         self.chance = 1 / self.classes
-        data = read_cifar(
-            find_folder(dataset.folder, config.data_dir),
-            self.classes,
-            dataset.options.get("sha256"),
-            dataset.options.get("images"),
-        )
+        folder = find_folder(config.dataset.folder, config.data_dir)
+        data = read_cifar(folder, self.classes, options.get("sha256"), options.get("images"))
         try:
             train, valid = split_indices(
-                len(data.train_labels),
-                dataset.options["valid_ratio"],
-                dataset.options["train_size"],
+                len(data.train_labels), options["valid_ratio"], options["train_size"]
             )
         except ValueError as error:
-            raise ConfigError(f"dataset={dataset.name}: {error}") from None
-        tested = dataset.options["test_size"]
+            raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
         splits = {
             "train": (data.train_images[train], data.train_labels[train]),
             "valid": (data.train_images[valid], data.train_labels[valid]),
@@ -129,7 +122,7 @@ class ImageClassification:
         if self._config.dataset.options["augment_validation"]:
             generator = torch.Generator().set_state(torch.get_rng_state())
             crops = [numbers.to(self.device) for numbers in draw_crops(len(labels), generator)]
-            images = crop_and_flip(images, crops[0], crops[1], crops[2])
+            images = crop_and_flip(images, *crops)
         return self._measure([model], images, labels)[0]
 
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:

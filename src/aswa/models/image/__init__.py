@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import torch
 from torch import nn
 
 from aswa.registry import load, models
@@ -26,3 +28,29 @@ def build(name: str, classes: int, **options: Any) -> nn.Module:
         raise ValueError(f"model {name}: {error}") from None
     assert isinstance(model, nn.Module)
     return model
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, generator: torch.Generator | None) -> None:
+    """Set all weights of `model`, in the order of its modules.
+
+    Convolutions: normal with variance 2 / (k² · channels out), which keeps the size of gradients
+    (He et al., ICCV 2015, the form in which He et al. 2016 and Zagoruyko and Komodakis 2016
+    released it). Batch-norm: scale 1, shift 0. Linear: uniform in ±1/√in. Biases are 0.
+
+    Args:
+        generator: source of the numbers; the global one if None.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.out_channels * math.prod(module.kernel_size)
+            module.weight.normal_(0, math.sqrt(2 / fan_out), generator=generator)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.weight.fill_(1)
+        elif isinstance(module, nn.Linear):
+            bound = 1 / math.sqrt(module.in_features)
+            module.weight.uniform_(-bound, bound, generator=generator)
+        else:
+            continue
+        if module.bias is not None:
+            module.bias.zero_()

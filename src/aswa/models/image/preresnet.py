@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from aswa.models.image.initialisation import initialise
+from aswa.models.image import initialise
 
 EXPANSION = 4  # channels out of a bottleneck, per channel inside it
 
@@ -38,7 +40,47 @@ class Bottleneck(nn.Module):
         return x.add_(shortcut)
 
 
-class PreResNet(nn.Module):
+class PreActivationNet(nn.Module):
+    """A convolution, three stages of blocks, batch-norm, ReLU, the mean over places, linear.
+
+    The second and the third stage begin with a stride of 2.
+
+    Args:
+        classes: logits.
+        blocks: in each stage.
+        block: (channels in, inner channels of the stage: 16, 32 or 64, stride) → a block.
+        widen: channels out of a block, per inner channel.
+        generator: source of the initial weights.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        blocks: int,
+        block: Callable[[int, int, int], nn.Module],
+        widen: int,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        channels, layers = 16, []
+        for width, first_stride in ((16, 1), (32, 2), (64, 2)):
+            for number in range(blocks):
+                layers.append(block(channels, width, 1 if number else first_stride))
+                channels = width * widen
+        self.blocks = nn.Sequential(*layers)
+        self.bn = nn.BatchNorm2d(channels)
+        self.linear = nn.Linear(channels, classes)
+        initialise(self, generator)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes] of images [B, 3, 32, 32]."""
+        x = self.bn(self.blocks(self.conv1(images))).relu_()
+        logits: Tensor = self.linear(x.mean((2, 3)))
+        return logits
+
+
+class PreResNet(PreActivationNet):
     """Three stages of (depth − 2) / 9 bottlenecks of 16, 32 and 64 channels inside.
 
     Args:
@@ -53,22 +95,6 @@ class PreResNet(nn.Module):
     def __init__(
         self, classes: int, depth: int = 164, generator: torch.Generator | None = None
     ) -> None:
-        super().__init__()
         if depth < 11 or (depth - 2) % 9:
             raise ValueError(f"model.depth={depth}: must be 9n + 2, such as 110 or 164")
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        channels, blocks = 16, []
-        for width, first_stride in ((16, 1), (32, 2), (64, 2)):
-            for number in range((depth - 2) // 9):
-                blocks.append(Bottleneck(channels, width, 1 if number else first_stride))
-                channels = width * EXPANSION
-        self.blocks = nn.Sequential(*blocks)
-        self.bn = nn.BatchNorm2d(channels)
-        self.linear = nn.Linear(channels, classes)
-        initialise(self, generator)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, 3, 32, 32]."""
-        x = self.bn(self.blocks(self.conv1(images))).relu_()
-        logits: Tensor = self.linear(x.mean((2, 3)))
-        return logits
+        super().__init__(classes, (depth - 2) // 9, Bottleneck, EXPANSION, generator)

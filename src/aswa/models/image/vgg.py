@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aswa.models.image.initialisation import initialise
+from aswa.models.image import initialise
 
 # Convolutions of 3 × 3 in each of the five stages, by depth: table 1 of the paper, D and E.
 STAGES = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}

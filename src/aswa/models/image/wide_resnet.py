@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aswa.models.image.initialisation import initialise
+from aswa.models.image.preresnet import PreActivationNet
 
 
 class WideBlock(nn.Module):
@@ -34,7 +34,7 @@ class WideBlock(nn.Module):
         return y.add_(shortcut)
 
 
-class WideResNet(nn.Module):
+class WideResNet(PreActivationNet):
     """Three stages of (depth − 4) / 6 blocks of 16, 32 and 64 channels times `widen`.
 
     Args:
@@ -56,25 +56,12 @@ class WideResNet(nn.Module):
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
         if depth < 10 or (depth - 4) % 6:
             raise ValueError(f"model.depth={depth}: must be 6n + 4, such as 28")
         if widen < 1:
             raise ValueError(f"model.widen={widen}: must be at least 1")
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        channels, blocks = 16, []
-        for width, first_stride in ((16, 1), (32, 2), (64, 2)):
-            for number in range((depth - 4) // 6):
-                stride = 1 if number else first_stride
-                blocks.append(WideBlock(channels, width * widen, stride, dropout))
-                channels = width * widen
-        self.blocks = nn.Sequential(*blocks)
-        self.bn = nn.BatchNorm2d(channels)
-        self.linear = nn.Linear(channels, classes)
-        initialise(self, generator)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, 3, 32, 32]."""
-        x = self.bn(self.blocks(self.conv1(images))).relu_()
-        logits: Tensor = self.linear(x.mean((2, 3)))
-        return logits
+        def block(channels: int, width: int, stride: int) -> WideBlock:
+            return WideBlock(channels, width * widen, stride, dropout)
+
+        super().__init__(classes, (depth - 4) // 6, block, widen, generator)

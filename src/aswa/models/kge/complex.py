@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.models.kge.products import complex_product
+from aswa.models.kge.products import COMPLEX, product
 
 
 class ComplEx(BilinearModel):
@@ -18,4 +18,4 @@ class ComplEx(BilinearModel):
 
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
         """h r, as complex numbers."""
-        return complex_product(h, r)
+        return product(h, r, COMPLEX)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.models.kge.products import hamilton_product
+from aswa.models.kge.products import QUATERNION, product
 
 
 class QMult(BilinearModel):
@@ -19,4 +19,4 @@ class QMult(BilinearModel):
 
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
         """h ⊗ r."""
-        return hamilton_product(h, r)
+        return product(h, r, QUATERNION)
