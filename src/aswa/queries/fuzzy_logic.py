@@ -94,7 +94,9 @@ class Product(FuzzyLogic):
         return a + b
 
     def negation(self, a: Tensor) -> Tensor:
-        return _log_complement(a)
+        # log(1 − eᵃ), by expm1 or log1p where each keeps its digits (Mächler 2012).
+        near_true = a > -0.6931472
+        return torch.where(near_true, torch.log(-torch.expm1(a)), torch.log1p(-torch.exp(a)))
 
     def prepare(self, scores: Tensor) -> Tensor:
         # −log σ(s) = log(1 + e⁻ˢ); below s = −88 that is infinite in fp32, and p counts as 0.
@@ -107,12 +109,6 @@ class Product(FuzzyLogic):
 def _plus(a: Tensor, b: Tensor) -> Tensor:
     """a [B or 1, K, W] + b [B, K], in place unless one a is for all B."""
     return a.add_(b.unsqueeze(2)) if len(a) > 1 else a + b.unsqueeze(2)
-
-
-def _log_complement(a: Tensor) -> Tensor:
-    """log(1 − eᵃ) for a ≤ 0, by expm1 or log1p where each keeps its digits (Mächler 2012)."""
-    near_true = a > -0.6931472
-    return torch.where(near_true, torch.log(-torch.expm1(a)), torch.log1p(-torch.exp(a)))
 
 
 class Minimum(FuzzyLogic):

@@ -14,7 +14,7 @@ from aswa.data.knowledge_graph import TailIndex
 from aswa.queries.algebra import structure
 from aswa.queries.answering import Answerer
 from aswa.queries.generation import Queries
-from aswa.tasks.ranking import HITS, FilteredRanking
+from aswa.tasks.ranking import FilteredRanking, rank_metrics
 
 
 class QueryRanking:
@@ -35,8 +35,10 @@ class QueryRanking:
         self._query = queries.hard.query().to(device)
         self._counts = queries.hard.counts().to(device)
         # For the ranking a query is a head, with one relation.
-        hard = _triples(queries.hard.query(), queries.hard.entities)
-        easy = _triples(queries.easy.query(), queries.easy.entities)
+        hard, easy = (
+            torch.stack([each.query(), torch.zeros_like(each.entities), each.entities], 1)
+            for each in (queries.hard, queries.easy)
+        )
         answers = TailIndex(torch.cat([hard, easy]), 1).to(device)
         self._ranking = FilteredRanking(hard.to(device), answers, n_entities, memory_budget)
 
@@ -55,15 +57,9 @@ class QueryRanking:
 
     def metrics(self, answerer: Answerer) -> dict[str, float]:
         """`mrr`, `hits@1`, `hits@3` and `hits@10`, each a mean over queries."""
-        ranks = self.ranks(answerer)
-        found = {"mrr": self._mean(ranks.reciprocal())}
-        return found | {f"hits@{k}": self._mean((ranks <= k).double()) for k in HITS}
+        return rank_metrics(self.ranks(answerer), mean=self._mean)
 
-    def _mean(self, values: Tensor) -> float:
+    def _mean(self, values: Tensor) -> Tensor:
         """Over the hard answers of each query, then over the queries."""
         sums = values.new_zeros(len(self._counts)).index_add_(0, self._query, values)
-        return float((sums / self._counts).mean())
-
-
-def _triples(query: Tensor, entities: Tensor) -> Tensor:
-    return torch.stack([query, torch.zeros_like(query), entities], 1)
+        return (sums / self._counts).mean()

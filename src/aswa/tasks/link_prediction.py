@@ -12,8 +12,7 @@ from aswa.config import ConfigError, RunConfig
 from aswa.data.folders import SPLITS, find_folder
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
 from aswa.models import kge
-from aswa.models.kge.bilinear import BilinearModel
-from aswa.models.kge.ensemble import Ensemble
+from aswa.models.kge.bilinear import BilinearModel, Ensemble
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
 from aswa.tasks.ranking import FilteredRanking, mean_reciprocal_rank, rank_metrics
 

@@ -176,12 +176,12 @@ class FilteredRanking:
 HITS = (1, 3, 10)
 
 
-def rank_metrics(ranks: Tensor, suffix: str = "") -> dict[str, float]:
+def rank_metrics(
+    ranks: Tensor, suffix: str = "", mean: Callable[[Tensor], Tensor] = torch.mean
+) -> dict[str, float]:
     """Mean reciprocal rank and Hits@k of ranks [n]: `mrr`, `hits@1`, `hits@3`, `hits@10`."""
-    metrics = {f"mrr{suffix}": mean_reciprocal_rank(ranks)}
-    for k in HITS:
-        metrics[f"hits@{k}{suffix}"] = float((ranks <= k).double().mean())
-    return metrics
+    values = {"mrr": ranks.reciprocal()} | {f"hits@{k}": (ranks <= k).double() for k in HITS}
+    return {f"{metric}{suffix}": float(mean(value)) for metric, value in values.items()}
 
 
 def mean_reciprocal_rank(ranks: Tensor) -> float:

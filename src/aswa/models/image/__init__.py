@@ -1,4 +1,4 @@
-"""Image classifiers of the paper. `build` looks a name up in `aswa.registry.MODELS`."""
+"""Image classifiers of the paper."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from aswa.registry import load, models
+from aswa import models
 
 
 def build(name: str, classes: int, **options: Any) -> nn.Module:
@@ -22,11 +22,7 @@ def build(name: str, classes: int, **options: Any) -> nn.Module:
     Raises:
         ValueError: the model does not take one of `options`, or their values.
     """
-    try:
-        model = load(models()[name])(classes, **options)
-    except TypeError as error:
-        raise ValueError(f"model {name}: {error}") from None
-    assert isinstance(model, nn.Module)
+    model: nn.Module = models.build(name, classes, **options)
     return model
 
 

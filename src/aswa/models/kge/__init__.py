@@ -1,11 +1,11 @@
-"""Link predictors of the paper. `build` looks a name up in `aswa.registry.MODELS`."""
+"""Link predictors of the paper."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from aswa import models
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.registry import load, models
 
 
 def build(name: str, n_entities: int, n_relations: int, dim: int, **options: Any) -> BilinearModel:
@@ -20,10 +20,5 @@ def build(name: str, n_entities: int, n_relations: int, dim: int, **options: Any
     Raises:
         ValueError: the model does not take one of `options`, or their values.
     """
-    model_class = load(models()[name])
-    try:
-        model = model_class(n_entities, n_relations, dim, **options)
-    except TypeError as error:
-        raise ValueError(f"model {name}: {error}") from None
-    assert isinstance(model, BilinearModel)
+    model: BilinearModel = models.build(name, n_entities, n_relations, dim, **options)
     return model

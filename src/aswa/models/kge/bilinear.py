@@ -1,6 +1,8 @@
-"""What all four link predictors share: score(h, r, t) = ⟨compose(h, r), t⟩."""
+"""What all link predictors share: score(h, r, t) = ⟨compose(h, r), t⟩; and their mean."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -97,3 +99,25 @@ class BilinearModel(nn.Module):
         return table.index_select(0, ids)  # its gradient is faster than embedding's, on a CPU
 
     forward = score_all
+
+
+class Ensemble(BilinearModel):
+    """The mean of N link predictors' scores: a bilinear model with rows N times as long.
+
+    (1/N) Σ_n ⟨q_n, t_n⟩ = ⟨[q_1 | … | q_N], [t_1 | … | t_N] / N⟩ with q_n = compose_n(h, r).
+    Entities are copied, without gradients.
+
+    Args:
+        members: at least one, over the same entities and relations, in eval mode.
+    """
+
+    def __init__(self, members: Sequence[BilinearModel]) -> None:
+        nn.Module.__init__(self)  # BilinearModel would draw tables
+        self.sparse_gradient = False
+        self.members = tuple(members)
+        rows = torch.cat([member.entity.detach() for member in members], 1)
+        self.entity = nn.Parameter(rows / len(members), requires_grad=False)
+
+    def queries(self, h: Tensor, r: Tensor) -> Tensor:
+        """Composed rows [B, N d] of head ids [B] and relation ids [B]."""
+        return torch.cat([member.queries(h, r) for member in self.members], 1)
