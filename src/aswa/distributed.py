@@ -92,5 +92,4 @@ def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
             "torchrun with batch-norm needs GPUs: torch synchronises batch-norm on CUDA alone; run "
             "one process on a CPU, or take a model without batch-norm, such as model=vgg16"
         )
-    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    return converted
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)

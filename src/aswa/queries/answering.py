@@ -149,7 +149,6 @@ class Answerer:
         return found
 
     def _without_nan(self, scores: Tensor) -> Tensor:
-        """Scores, −∞ in place of NaN."""
         return scores if self._weights_finite else scores.nan_to_num_(nan=-torch.inf)
 
     def _project(self, truth: Tensor, r: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ class Drawing:
 
 
 def _positive_projections(expression: Expression) -> int:
-    """The number of projections under no negation."""
+    """How many are under no negation."""
     if isinstance(expression, Negation):
         return 0
     below = sum(map(_positive_projections, expression.children))

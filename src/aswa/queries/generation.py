@@ -180,7 +180,6 @@ class Sampler:
 
 
 def _joined(parts: list[Queries]) -> Queries:
-    """All queries of one structure, in their order."""
     return Queries(
         parts[0].structure,
         torch.cat([part.rows for part in parts]),
@@ -194,9 +193,8 @@ def _evenly_by_depth(queries: Queries, n: int) -> Queries:
     """n of the queries: the first of each depth, then the second of each, …"""
     depths = queries.depth()
     turn = torch.empty_like(depths)
-    for depth in depths.unique():
-        of_depth = depths == depth
-        turn[of_depth] = torch.arange(int(of_depth.sum()))
+    for depth, count in zip(*depths.unique(return_counts=True), strict=True):
+        turn[depths == depth] = torch.arange(int(count))
     chosen = torch.zeros(len(queries), dtype=torch.bool)
     chosen[torch.argsort(turn, stable=True)[:n]] = True
     return Queries(

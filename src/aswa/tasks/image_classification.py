@@ -145,8 +145,7 @@ class ImageClassification:
                 logits = mean_prediction([member(inputs).float() for member in members])
                 sums[0] += (logits.argmax(1) == right).sum()
                 sums[1] += F.cross_entropy(logits, right, reduction="sum").double()
-        accuracy, loss = (distributed.all_reduce_sum(sums) / len(labels)).tolist()
-        return accuracy, loss
+        return tuple((distributed.all_reduce_sum(sums) / len(labels)).tolist())
 
     def _input(self, images: Tensor) -> Tensor:
         """What the network sees of bytes [B, 3, 32, 32]."""
@@ -163,7 +162,6 @@ class ImageClassification:
         return _Batches(crop_and_flip(images[chosen], *crops), size, self._input)
 
     def _check_last_batch(self) -> None:
-        """Refuse a last batch with fewer images than processes."""
         n, size = len(self._splits["train"][1]), self._config.batch_size
         smallest = min(size, n % size or size)
         if smallest < distributed.world_size():

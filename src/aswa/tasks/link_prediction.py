@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -104,7 +105,8 @@ class LinkPrediction:
         generator = torch.Generator().manual_seed(0)
         total, n_examples = 0.0, 0
         for loss, n in self.losses(model, generator):
-            total, n_examples = total + float(loss) * n, n_examples + n
+            total += float(loss) * n
+            n_examples += n
         return total / n_examples
 
     def _sparse_pays(self) -> bool:
@@ -124,10 +126,7 @@ class LinkPrediction:
 
 def as_one(members: Sequence[nn.Module]) -> BilinearModel:
     """The only member, or an `Ensemble`, in eval mode."""
-    models = []
-    for member in members:
-        assert isinstance(member, BilinearModel)
-        models.append(member.eval())
+    models: Any = [member.eval() for member in members]
     return models[0] if len(models) == 1 else Ensemble(models)
 
 
@@ -136,11 +135,11 @@ def _check_counts(graph: KnowledgeGraph, config: RunConfig) -> None:
     options = config.dataset.options
     found = {"entities": len(graph.entities), "relations": len(graph.relations)}
     found |= {f"triples.{split}": len(getattr(graph, split)) for split in SPLITS}
-    expected = {key: options.get(key) for key in ("entities", "relations")}
-    expected |= {f"triples.{split}": (options.get("triples") or {}).get(split) for split in SPLITS}
-    for key, number in expected.items():
-        if number is not None and found[key] != number:
+    triples = options.get("triples") or {}
+    published = {**options, **{f"triples.{split}": number for split, number in triples.items()}}
+    for key, number in found.items():
+        if published.get(key) not in (None, number):
             raise ConfigError(
-                f"dataset={config.dataset.name}: {key} should be {number:,} "
-                f"(conf/dataset/{config.dataset.name}.yaml), the files have {found[key]:,}"
+                f"dataset={config.dataset.name}: {key} should be {published[key]:,} "
+                f"(conf/dataset/{config.dataset.name}.yaml), the files have {number:,}"
             )

@@ -22,8 +22,7 @@ def build(name: str, classes: int, **options: Any) -> nn.Module:
     Raises:
         ValueError: the model does not take one of `options`, or their values.
     """
-    model: nn.Module = models.build(name, classes, **options)
-    return model
+    return models.build(name, classes, **options)
 
 
 @torch.no_grad()

@@ -36,8 +36,7 @@ class Bottleneck(nn.Module):
         shortcut = x if self.shortcut is None else self.shortcut(x)
         x = self.conv1(self.bn1(x).relu_())
         x = self.conv2(self.bn2(x).relu_())
-        x = self.conv3(self.bn3(x).relu_())
-        return x.add_(shortcut)
+        return self.conv3(self.bn3(x).relu_()).add_(shortcut)
 
 
 class PreActivationNet(nn.Module):
@@ -76,8 +75,7 @@ class PreActivationNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, classes] of images [B, 3, 32, 32]."""
         x = self.bn(self.blocks(self.conv1(images))).relu_()
-        logits: Tensor = self.linear(x.mean((2, 3)))
-        return logits
+        return self.linear(x.mean((2, 3)))
 
 
 class PreResNet(PreActivationNet):

@@ -30,8 +30,7 @@ class WideBlock(nn.Module):
         active = self.bn1(x).relu_()
         shortcut = x if self.shortcut is None else self.shortcut(active)
         y = self.dropout(self.bn2(self.conv1(active)).relu_())
-        y = self.conv2(y)
-        return y.add_(shortcut)
+        return self.conv2(y).add_(shortcut)
 
 
 class WideResNet(PreActivationNet):

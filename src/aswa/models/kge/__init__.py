@@ -20,5 +20,4 @@ def build(name: str, n_entities: int, n_relations: int, dim: int, **options: Any
     Raises:
         ValueError: the model does not take one of `options`, or their values.
     """
-    model: BilinearModel = models.build(name, n_entities, n_relations, dim, **options)
-    return model
+    return models.build(name, n_entities, n_relations, dim, **options)

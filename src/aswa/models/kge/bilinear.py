@@ -93,7 +93,6 @@ class BilinearModel(nn.Module):
         return (composed * tails).sum(-1)
 
     def _rows(self, table: Tensor, ids: Tensor) -> Tensor:
-        """Rows [B, d] of a table by ids [B]."""
         if self.sparse_gradient:
             return F.embedding(ids, table, sparse=True)
         return table.index_select(0, ids)  # its gradient is faster than embedding's, on a CPU

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.models.kge.products import COMPLEX, product
+from aswa.models.kge.products import COMPLEX, Product
 
 
 class ComplEx(BilinearModel):
@@ -17,5 +17,4 @@ class ComplEx(BilinearModel):
     parts = 2
 
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
-        """h r, as complex numbers."""
-        return product(h, r, COMPLEX)
+        return Product.apply(h, r, COMPLEX)

@@ -11,5 +11,4 @@ class DistMult(BilinearModel):
     """Real numbers: score(h, r, t) = Σ h_i r_i t_i. Symmetric in h and t."""
 
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
-        """h ∘ r, element by element."""
         return h * r

@@ -67,5 +67,4 @@ class Keci(BilinearModel):
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
         """The parts of h ∘ r of grade 0 and 1."""
         shape = (len(h), self.parts, -1)
-        product: Tensor = _CliffordProduct.apply(h.view(shape), r.view(shape), self.squares)
-        return product.flatten(1)
+        return _CliffordProduct.apply(h.view(shape), r.view(shape), self.squares).flatten(1)

@@ -25,7 +25,6 @@ QUATERNION = (
 def _multiply(
     x: Tensor, y: Tensor, table: Any, conj_x: bool = False, conj_y: bool = False
 ) -> Tensor:
-    """x y, either conjugated."""
     xs, ys = x.chunk(len(table), -1), y.chunk(len(table), -1)
     z = torch.zeros_like(x)
     for part, terms in zip(z.chunk(len(table), -1), table, strict=True):
@@ -35,7 +34,9 @@ def _multiply(
     return z
 
 
-class _Product(torch.autograd.Function):
+class Product(torch.autograd.Function):
+    """x y [B, d] of rows [B, d] of numbers, by their table: `COMPLEX` or `QUATERNION`."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, table: Any) -> Tensor:
         ctx.save_for_backward(x, y)
@@ -48,12 +49,3 @@ class _Product(torch.autograd.Function):
         x, y = ctx.saved_tensors
         by_x = _multiply(dz, y, ctx.table, conj_y=True)
         return by_x, _multiply(x, dz, ctx.table, conj_x=True), None
-
-
-def product(x: Tensor, y: Tensor, table: Any) -> Tensor:
-    """x y [B, d] of rows [B, d] of numbers whose parts, as many as `table` has, come in turn.
-
-    Args:
-        table: `COMPLEX` or `QUATERNION`.
-    """
-    return _Product.apply(x, y, table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.models.kge.products import QUATERNION, product
+from aswa.models.kge.products import QUATERNION, Product
 
 
 class QMult(BilinearModel):
@@ -18,5 +18,4 @@ class QMult(BilinearModel):
     parts = 4
 
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
-        """h ⊗ r."""
-        return product(h, r, QUATERNION)
+        return Product.apply(h, r, QUATERNION)
