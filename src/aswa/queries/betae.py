@@ -39,10 +39,10 @@ def read_betae(
     Raises:
         BadQueryFile: a file is missing or malformed, or has a name that the graph has not.
     """
-    known = {"e": {name: i for i, name in enumerate(graph.entities)}, "r": _relations(graph)}
+    entities = {name: i for i, name in enumerate(graph.entities)}
     ids = {
-        "e": _ids(folder / "id2ent.pkl", known["e"], "entity"),
-        "r": _ids(folder / "id2rel.pkl", known["r"], "relation"),
+        "e": _ids(folder / "id2ent.pkl", entities, "entity"),
+        "r": _ids(folder / "id2rel.pkl", _relations(graph), "relation"),
     }
     files = {kind: folder / f"{split}-{kind}.pkl" for kind in KINDS}
     stored = {kind: _read(path) for kind, path in files.items()}
