@@ -67,7 +67,7 @@ def analyse(
         ValueError: a condition of `where` cannot be met.
     """
     runs, problems = read_runs(results_dir)
-    if not any(run.keys for run in runs):
+    if not any(run.methods for run in runs):
         raise NoResults(
             f"no finished run under {results_dir / 'runs'}; make some with `make reproduce`, or "
             "`aswa-train dataset=umls model=keci optimizer=all seed=0`",
@@ -121,7 +121,7 @@ def analyse(
             *contradictions,
             *unknown,
             *cells.notices,
-            *(item.sentence() for item in choice.left_out),
+            *choice.left_out,
             *_several_commits(used),
             *_several_budgets(used),
         ),

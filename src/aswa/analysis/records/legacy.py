@@ -143,8 +143,7 @@ def settings(
             "evaluation": canonical_json(evaluation) if evaluation else None,
         }
         known[key] = {"shared": shared, "methods": parts, "evaluation": evaluation}, ids
-    found: tuple[dict[str, Any], dict[str, Any]] = known[key]
-    return found
+    return known[key]
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,17 +11,14 @@ import numpy as np
 import pandas as pd
 
 from aswa.analysis.records.names import Names
-from aswa.analysis.records.runs import Run
-from aswa.analysis.records.settings import EVALUATED, Choice
+from aswa.analysis.records.runs import EVALUATED, Run
+from aswa.analysis.records.settings import Choice
 
 RESULT_COLUMNS = ["dataset", "model", "optimizer", "seed", "split", "metric", "value", "run_id"]
 COST_COLUMNS = [
     "dataset", "model", "run_id", "optimizers", "seed", "device", "seconds_train",
     "seconds_evaluate", "seconds_average", "seconds_batch_norm", "seconds_total", "epochs",
     "seconds_per_epoch",
-]  # fmt: skip
-DECISION_COLUMNS = [
-    "dataset", "model", "optimizer", "seed", "hard", "soft", "reject", "members", "run_id",
 ]  # fmt: skip
 RUNNING_SCORE = "running_score"  # in `method_seconds`, beside the methods
 COST_PARTS = ("train", "evaluate", "average", "batch_norm", "total")
@@ -36,7 +33,7 @@ def results_frame(rows: pd.DataFrame) -> pd.DataFrame:
 
 def rows_frame(runs: list[Run]) -> pd.DataFrame:
     """RESULT_COLUMNS, `collapsed` and `run` (index into `runs`), a line a row of each run."""
-    number = np.repeat(np.arange(len(runs)), [len(run.keys) for run in runs])
+    number = np.repeat(np.arange(len(runs)), [len(run.values) for run in runs])
     keys = list(dict.fromkeys(run.keys for run in runs))  # few: most runs measure the same
 
     def of_runs(name: str) -> pd.Categorical:
@@ -109,8 +106,8 @@ def choose_cells(
     for run, method in choice.kept:
         kept[run, place[method]] = True
     chosen = kept[rows["run"], rows["optimizer"].cat.codes]
-    families = [names.metric(str(name)).family for name in rows["metric"].cat.categories]
-    asks = np.array([family == EVALUATED for family in families], dtype=bool)
+    metrics = rows["metric"].cat.categories
+    asks = np.array([names.metric(str(m)).family == EVALUATED for m in metrics], dtype=bool)
     answers = np.isin(np.arange(len(runs)), list(choice.answering))
     chosen &= ~asks[rows["metric"].cat.codes] | answers[rows["run"]]
     frame = _plain(rows[chosen].sort_values([*CELL, "run_id", "run", "value"], kind="stable"))
@@ -125,8 +122,7 @@ def choose_cells(
             f"{row.dataset} × {row.model}, {row.optimizer}, seed {row.seed}: test {row.metric} "
             f"is {row.value}, in no mean; run {row.run_id}"
         )
-    table = frame.loc[~broken, RESULT_COLUMNS].reset_index(drop=True)
-    return Cells(table, names, tuple(notices))
+    return Cells(frame.loc[~broken, RESULT_COLUMNS].reset_index(drop=True), names, tuple(notices))
 
 
 def _determinism_failures(frame: pd.DataFrame, runs: list[Run]) -> list[str]:
@@ -164,21 +160,13 @@ def costs_frame(runs: list[Run]) -> pd.DataFrame:
     """Seconds of every run by part. Missing parts are NaN; per epoch is total over epochs."""
     records = []
     for run in runs:
+        who = (run.dataset, run.model, run.run_id, optimizer_set(run), run.seed, run.device)
         parts = [_number(run.seconds.get(part)) for part in COST_PARTS]
         epochs = _number(run.config.get("epochs"))
-        per_epoch = parts[-1] / epochs if epochs > 0 else math.nan
-        records.append(
-            (run.dataset, run.model, run.run_id, optimizer_set(run), run.seed, run.device,
-             *parts, epochs, per_epoch)
-        )  # fmt: skip
+        records.append((*who, *parts, epochs, parts[-1] / epochs if epochs > 0 else math.nan))
     frame = pd.DataFrame(records, columns=COST_COLUMNS)
     frame["epochs"] = frame["epochs"].astype("Int64")
     return frame.sort_values(COST_COLUMNS[:5], kind="stable").reset_index(drop=True)
-
-
-METHOD_COST_COLUMNS = [
-    "dataset", "model", "optimizer", "device", "seconds_per_epoch", "of_training", "runs",
-]  # fmt: skip
 
 
 def method_costs_frame(runs: list[Run]) -> pd.DataFrame:
@@ -192,15 +180,11 @@ def method_costs_frame(runs: list[Run]) -> pd.DataFrame:
         epochs, train = _number(run.config.get("epochs")), _number(run.seconds.get("train"))
         for method, seconds in run.method_seconds.items():
             own = _number(seconds)
-            shares = [own / whole if whole > 0 else math.nan for whole in (epochs, train)]
-            records.append((run.dataset, run.model, method, run.device, *shares))
-    frame = pd.DataFrame(records, columns=METHOD_COST_COLUMNS[:-1])
-    means = frame.groupby(METHOD_COST_COLUMNS[:4], sort=True).agg(
-        seconds_per_epoch=("seconds_per_epoch", "mean"),
-        of_training=("of_training", "mean"),
-        runs=("of_training", "size"),
-    )
-    return means.reset_index()[METHOD_COST_COLUMNS]
+            of_each = [own / whole if whole > 0 else math.nan for whole in (epochs, train)]
+            records.append((run.dataset, run.model, method, run.device, *of_each))
+    keys, shares = [*UNIT, "optimizer", "device"], ["seconds_per_epoch", "of_training"]
+    groups = pd.DataFrame(records, columns=[*keys, *shares]).groupby(keys, sort=True)
+    return groups[shares].mean().assign(runs=groups.size()).reset_index()
 
 
 def optimizer_set(run: Run) -> str:
@@ -217,12 +201,13 @@ def _number(value: Any) -> float:
 def decisions_frame(runs: list[Run], choice: Choice) -> pd.DataFrame:
     """Hard, soft and rejected updates and members at the end, once per unit, method and seed."""
     records = []
+    made = ["hard", "soft", "reject"]
     for index, run in enumerate(runs):
         for method, counts in run.decisions.items():
-            numbers = [int(counts.get(k) or 0) for k in ("hard", "soft", "reject")]
+            numbers = [int(counts.get(decision) or 0) for decision in made]
             if (index, method) in choice.kept and any(numbers):
                 unit = (run.dataset, run.model, method, run.seed)
                 records.append((*unit, *numbers, _number(run.members.get(method)), run.run_id))
-    frame = pd.DataFrame(records, columns=DECISION_COLUMNS)
+    frame = pd.DataFrame(records, columns=[*CELL[:4], *made, "members", "run_id"])
     frame = frame.sort_values([*CELL[:4], "run_id"], kind="stable")
     return frame.drop_duplicates(CELL[:4]).reset_index(drop=True)

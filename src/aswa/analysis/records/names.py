@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -70,17 +70,13 @@ class Names:
 
 def declared_names(metrics: Mapping[str, Any], methods: Mapping[str, Any]) -> Names:
     """The two tables of one record, as Names."""
+
+    def metric(name: str, said: Mapping[str, Any]) -> Metric:
+        rest = (said.get(key) for key in ("higher_is_better", "family", "part"))
+        return Metric(name, str(said.get("label") or name), *rest)
+
     return Names(
-        {
-            name: Metric(
-                name,
-                str(said.get("label") or name),
-                said.get("higher_is_better"),
-                said.get("family"),
-                said.get("part"),
-            )
-            for name, said in metrics.items()
-        },
+        {name: metric(name, said) for name, said in metrics.items()},
         {name: str(said.get("label") or name) for name, said in methods.items()},
     )
 
@@ -96,16 +92,15 @@ def merged(found: Iterable[Names]) -> tuple[Names, list[str]]:
     for name in _one_order(tuple(names.metrics) for names in distinct):
         said = [names.metrics[name] for names in distinct if name in names.metrics]
         directions = {metric.higher_is_better for metric in said} - {None}
-        first = next((m for m in said if m.higher_is_better is not None), said[0])
-        metrics[name] = first
+        metrics[name] = next((m for m in said if m.higher_is_better is not None), said[0])
         if len(directions) > 1:
-            metrics[name] = Metric(name, first.label, None, first.family, first.part)
+            metrics[name] = replace(metrics[name], higher_is_better=None)
             notices.append(f"the records disagree on whether a higher {name} is better")
-    methods = _one_order(tuple(names.methods) for names in distinct)
-    labels = {
-        name: next(n.methods[name] for n in distinct if name in n.methods) for name in methods
-    }
-    return Names(metrics, labels), notices
+    labels: dict[str, str] = {}
+    for names in reversed(distinct):
+        labels.update(names.methods)
+    order = _one_order(tuple(names.methods) for names in distinct)
+    return Names(metrics, {name: labels[name] for name in order}), notices
 
 
 def _one_order(orders: Iterable[tuple[str, ...]]) -> list[str]:

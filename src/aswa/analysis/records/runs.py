@@ -30,36 +30,16 @@ class Keys:
     metric: tuple[str, ...]
     collapsed: tuple[bool, ...]
 
-    def __len__(self) -> int:
-        return len(self.optimizer)
-
     @cached_property
     def methods(self) -> tuple[str, ...]:
         """Names of the methods with at least one number, sorted."""
         return tuple(sorted(set(self.optimizer)))
 
 
-Part = tuple[str | None, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """All that can change a result but the seed, in parts: ids and flat values of the record."""
-
-    ids: dict[str, Any]
-    values: dict[str, Any]
-
-    def of_all(self) -> Part:
-        """What all methods share."""
-        return self.ids["shared"], self.values["shared"]
-
-    def of_method(self, method: str) -> Part:
-        """A method's own options."""
-        return self.ids["methods"].get(method), self.values["methods"].get(method) or {}
-
-    def of_evaluation(self) -> Part:
-        """What changes no training; no id where only the methods' own metrics were evaluated."""
-        return self.ids.get("evaluation"), self.values.get("evaluation") or {}
+# All that can change a result but the seed, in parts of an id and flat values: under None what all
+# methods share, under a method its own options, under EVALUATED what changes no training.
+Setting = dict[str | None, tuple[str | None, dict[str, Any]]]
+EVALUATED = "queries"  # the family of metrics that rest on the setting of the evaluation
 
 
 @dataclass(frozen=True)
@@ -90,7 +70,7 @@ class Run:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Names of the methods with at least one number, sorted."""
+        """`keys.methods`."""
         return self.keys.methods
 
 
@@ -119,6 +99,7 @@ def read_runs(results_dir: Path) -> tuple[list[Run], list[Problem]]:
 
 
 def _run(path: Path, record: dict[str, Any], known: dict[Any, Any]) -> Run:
+    """`known` remembers what many records say alike, by what they say."""
     try:
         if record["schema"] == 1 or not all(key in record for key in DESCRIBED):
             record = legacy.completed(record, known)
@@ -127,7 +108,7 @@ def _run(path: Path, record: dict[str, Any], known: dict[Any, Any]) -> Run:
         numbers = np.array([math.nan if v is None else float(v) for v in values], dtype=float)
         seed = int(record["seed"])
         names = _names(record, known)
-        setting = _setting(record, known)
+        setting = _setting(record, keys.methods, known)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptRecord(path, f"a field or a row is malformed ({error!r})") from None
     reduced = record["notes"].get("reduced")
@@ -160,7 +141,6 @@ def _shared(value: Any, known: dict[Any, Any]) -> Any:
 
 
 def _keys(record: dict[str, Any], known: dict[Any, Any]) -> Keys:
-    """Those of a record; `known` remembers them by what the record says."""
     rows = record["rows"]
     names = tuple(map(itemgetter("optimizer", "split", "metric"), rows))
     flags = tuple([row.get("collapsed") for row in rows])
@@ -171,8 +151,7 @@ def _keys(record: dict[str, Any], known: dict[Any, Any]) -> Keys:
         optimizer, split, metric = (tuple(str(name[i]) for name in names) for i in range(3))
         collapsed = tuple(whole or bool(flag) for flag in flags)
         known[told] = Keys(optimizer, split, metric, collapsed)
-    found: Keys = known[told]
-    return found
+    return known[told]
 
 
 def _names(record: dict[str, Any], known: dict[Any, Any]) -> Names:
@@ -180,17 +159,19 @@ def _names(record: dict[str, Any], known: dict[Any, Any]) -> Names:
     key = ("names", orjson.dumps(said))
     if key not in known:
         known[key] = declared_names(*said)
-    found: Names = known[key]
-    return found
+    return known[key]
 
 
-def _setting(record: dict[str, Any], known: dict[Any, Any]) -> Setting:
-    key = ("setting", orjson.dumps(record["setting_ids"]))
+def _setting(record: dict[str, Any], methods: tuple[str, ...], known: dict[Any, Any]) -> Setting:
+    ids, values = record["setting_ids"], record["setting"]
+    key = ("setting", methods, orjson.dumps(ids))
     if key not in known:
-        known[key] = Setting(dict(record["setting_ids"]), dict(record["setting"]))
-        known[key].of_all(), known[key].of_method("")  # raises where one is not there
-    found: Setting = known[key]
-    return found
+        known[key] = {
+            None: (ids["shared"], values["shared"]),
+            EVALUATED: (ids.get("evaluation"), values.get("evaluation") or {}),
+            **{m: (ids["methods"].get(m), values["methods"].get(m) or {}) for m in methods},
+        }
+    return known[key]
 
 
 def _mapping(record: dict[str, Any], key: str) -> dict[str, Any]:

@@ -8,39 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import methodcaller
 from typing import Any
 
 from aswa.analysis.records.legacy import flatten
-from aswa.analysis.records.runs import Part, Run, Setting
-
-EVALUATED = "queries"  # the family of metrics that rest on the setting of the evaluation
-
-Differences = dict[str, tuple[Any, Any]]  # key → (used, of the others)
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Runs of one cell that were not used because another setting was."""
-
-    dataset: str
-    model: str
-    part: str | None  # a method, `queries`, or None for the setting that methods share
-    run_ids: tuple[str, ...]
-    differs: Differences
-
-    def sentence(self) -> str:
-        """What was left out, in which keys it differs, and how to choose it instead."""
-        who = f"{self.dataset} × {self.model}" + (f", {self.part}" if self.part else "")
-        shown = [f"{key}={old!r} (used: {new!r})" for key, (new, old) in self.differs.items()]
-        more = f" and {len(shown) - 5} more keys" if len(shown) > 5 else ""
-        first = next(iter(self.differs.items()), None)
-        hint = f" Choose them with --where {first[0]}={first[1][1]}." if first else ""
-        count = len(self.run_ids)
-        runs = "1 run" if count == 1 else f"{count} runs"
-        return f"{who}: {runs} left out, other setting: {', '.join(shown[:5])}{more}.{hint}"
+from aswa.analysis.records.runs import EVALUATED, Run
 
 
 @dataclass(frozen=True)
@@ -52,7 +25,7 @@ class Choice:
 
     kept: frozenset[tuple[int, str]]  # (index into runs, method)
     answering: frozenset[int]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[str, ...]  # a sentence for each other setting
 
 
 def choose_settings(runs: list[Run]) -> Choice:
@@ -63,41 +36,49 @@ def choose_settings(runs: list[Run]) -> Choice:
     """
     kept: set[tuple[int, str]] = set()
     answering: set[int] = set()
-    left_out: list[LeftOut] = []
+    left_out: list[str] = []
 
-    def choose(members: list[int], who: str | None, part: Callable[[Setting], Part]) -> list[int]:
+    def choose(members: list[int], part: str | None) -> list[int]:
         """The runs of the setting that fills most cells; the others are left out."""
         groups: dict[str, list[int]] = defaultdict(list)
         for i in members:
-            groups[str(part(runs[i].setting)[0])].append(i)
-
-        def counted(i: int) -> Iterable[str]:
-            return [who] if who in runs[i].methods else runs[i].methods
+            groups[str(runs[i].setting[part][0])].append(i)
 
         def order(item: tuple[str, list[int]]) -> tuple[int, float, str]:
-            cells = {(m, runs[i].seed) for i in item[1] for m in counted(i)}
-            return -len(cells), -max(_epochs(runs[i]) for i in item[1]), item[0]
+            cells: set[tuple[str, int]] = set()
+            for run in (alike := [runs[i] for i in item[1]]):
+                methods = [part] if part in run.methods else run.methods
+                cells.update((method, run.seed) for method in methods)
+            return -len(cells), -max(_epochs(run) for run in alike), item[0]
 
         used, *others = [alike for _, alike in sorted(groups.items(), key=order)]
-        for alike in others:
-            one, other = runs[used[0]], runs[alike[0]]
-            differs = _differences(part(one.setting)[1], part(other.setting)[1])
-            ids = tuple(sorted({runs[i].run_id for i in alike}))
-            left_out.append(LeftOut(one.dataset, one.model, who, ids, differs))
+        left_out.extend(_left_out(runs[used[0]], [runs[i] for i in o], part) for o in others)
         return used
 
     units: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, run in enumerate(runs):
         units[run.dataset, run.model].append(i)
     for _, members in sorted(units.items()):
-        best = choose(members, None, Setting.of_all)
+        best = choose(members, None)
         if asked := [i for i in best if _evaluated(runs[i])]:
-            answering.update(choose(asked, EVALUATED, Setting.of_evaluation))
+            answering.update(choose(asked, EVALUATED))
         for method in sorted({m for i in best for m in runs[i].methods}):
             having = [i for i in best if method in runs[i].methods]
-            used = choose(having, method, methodcaller("of_method", method))
-            kept.update((i, method) for i in used)
+            kept.update((i, method) for i in choose(having, method))
     return Choice(frozenset(kept), frozenset(answering), tuple(left_out))
+
+
+def _left_out(used: Run, others: list[Run], part: str | None) -> str:
+    """How many runs of another setting, in which keys it differs, and how to choose it instead."""
+    kept, left = used.setting[part][1], others[0].setting[part][1]
+    differs = [key for key in sorted(kept.keys() | left.keys()) if kept.get(key) != left.get(key)]
+    who = f"{used.dataset} × {used.model}" + (f", {part}" if part else "")
+    shown = ", ".join(f"{key}={left.get(key)!r} (used: {kept.get(key)!r})" for key in differs[:5])
+    more = f" and {len(differs) - 5} more keys" if len(differs) > 5 else ""
+    hint = f" Choose them with --where {differs[0]}={left.get(differs[0])}." if differs else ""
+    count = len({run.run_id for run in others})
+    runs = "1 run" if count == 1 else f"{count} runs"
+    return f"{who}: {runs} left out, other setting: {shown}{more}.{hint}"
 
 
 def _evaluated(run: Run) -> bool:
@@ -107,11 +88,6 @@ def _evaluated(run: Run) -> bool:
 def _epochs(run: Run) -> float:
     epochs = run.config.get("epochs")
     return float(epochs) if isinstance(epochs, (int, float)) else 0.0
-
-
-def _differences(used: dict[str, Any], other: dict[str, Any]) -> Differences:
-    pairs = {key: (used.get(key), other.get(key)) for key in sorted(used.keys() | other.keys())}
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def select_where(runs: list[Run], conditions: Iterable[str]) -> list[Run]:
