@@ -194,14 +194,15 @@ def test_settings_of_old_records_leave_out_where_and_how() -> None:
               "optimizer": {"name": "all", "swa": {"start": 2}, "ema": {"decay": 0.9}},
               "schedule": {"name": "fair", "end": 9},
               "task": {"name": "query_answering"}}  # fmt: skip
-    found, ids = legacy.settings(config, ["ema", "swa"], {})
+    found, ids = legacy.settings(json.dumps(config).encode(), "ema", "swa")
     assert found["shared"] == {"epochs": 5, "dataset.name": "umls", "schedule.name": "fair"}
     assert found["methods"] == {
         "ema": {"optimizer.ema.decay": 0.9, "schedule.end": 9},
         "swa": {"optimizer.swa.start": 2, "schedule.end": 9},
     }
     assert found["evaluation"] == {"task.name": "query_answering"}
-    same, same_ids = legacy.settings({**config, "seed": 4, "device": "cuda"}, ["ema", "swa"], {})
+    other = json.dumps({**config, "seed": 4, "device": "cuda"}).encode()
+    same, same_ids = legacy.settings(other, "ema", "swa")
     assert (same, same_ids) == (found, ids)
 
 

@@ -23,15 +23,15 @@ def main(argv: list[str] | None = None) -> int:
     """Console entry point. Returns 0, or 2 if there is nothing to analyse or a word is wrong."""
     args = _parser().parse_args(argv)
     errors = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH, highlight=False)
-    if args.published:
-        return _published(args.results_dir, errors)
     try:
+        if args.published:
+            return _published(args.results_dir)
         study = analyse(args.results_dir, load_declaration(args.plan), args.where)
-    except NoResults as error:
-        _report_problems(error.problems, errors)
-        return _refused(error, errors)
-    except (ValueError, FileNotFoundError) as error:
-        return _refused(error, errors)
+    except (NoResults, ValueError, FileNotFoundError) as error:
+        if isinstance(error, NoResults):
+            _report_problems(error.problems, errors)
+        errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
+        return 2
     _report_problems(study.problems, errors)
     for notice in study.notices:
         errors.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
@@ -41,23 +41,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _published(results_dir: Path, errors: Console) -> int:
+def _published(results_dir: Path) -> int:
     """Test the authors' own figures; the files go to `tested/` beside them."""
-    try:
-        folder = published_folder(results_dir)
-        found = findings(folder)
-    except (ValueError, FileNotFoundError) as error:
-        return _refused(error, errors)
+    folder = published_folder(results_dir)
+    found = findings(folder)
     table = findings_table(found)
-    files = {**report.table_files(table), **report.drawing_files(growth(folder))}
-    target = report.write_files(folder / "tested", files)
+    target = folder / "tested"
+    report.write_files(target, report.table_files(table) | report.drawing_files(growth(folder)))
     print("\n\n".join([table.markdown().rstrip(), *sentences(found), f"files: {target}"]))
     return 0
-
-
-def _refused(error: Exception, console: Console) -> int:
-    console.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
-    return 2
 
 
 def _report_problems(problems: Iterable[Problem], console: Console) -> None:

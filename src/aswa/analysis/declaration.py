@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from yaml import YAMLError
 
 from aswa.files import conf_dir
 
+LISTS = ("metrics", "primary_metrics", "comparisons", "scopes")
 SCOPES = ("all", "dataset")
 COLLAPSED = ("leave_out", "keep")
 
@@ -67,7 +69,7 @@ def parse_declaration(content: dict[str, Any], where: str) -> Declaration:
     """Check the content of a file. `where` names it in errors. Raises ValueError."""
     known = {f.name: f.default is MISSING for f in fields(Declaration)}
     _check_keys(content, known, where)
-    for key in ("metrics", "primary_metrics", "comparisons", "scopes"):
+    for key in LISTS:
         if not isinstance(content[key], list) or not content[key]:
             raise ValueError(f"{where}: {key} is {content[key]!r}, not a list of at least one")
     for number, pair in enumerate(content["comparisons"], start=1):
@@ -75,20 +77,20 @@ def parse_declaration(content: dict[str, Any], where: str) -> Declaration:
         if not isinstance(pair, dict):
             raise ValueError(f"{place} is {pair!r}; write {{a: aswa, b: sgd}}")
         _check_keys(pair, {"a": True, "b": True}, place)
-    _check_number(content, "alpha", 0.0, 1.0, where)
-    _check_number(content, "confidence", 0.0, 1.0, where)
-    if content.get("rope"):
-        _check_number(content, "rope", 0.0, float("inf"), where)
+    limits = {"alpha": 1.0, "confidence": 1.0} | ({"rope": math.inf} if content.get("rope") else {})
+    for key, limit in limits.items():
+        value = content[key]
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0.0 < value < limit:
+            raise ValueError(f"{where}: {key} is {value!r}, not a number between 0 and {limit:g}")
     members = [(scope, SCOPES, "scopes") for scope in content["scopes"]]
     members += [(m, content["metrics"], "primary_metrics") for m in content["primary_metrics"]]
     for value, allowed, key in [*members, (content["collapsed"], COLLAPSED, "collapsed")]:
         if value not in allowed:
             raise ValueError(f"{where}: {key}: {value!r} is not one of {', '.join(allowed)}")
     pairs = tuple(Comparison(str(pair["a"]), str(pair["b"])) for pair in content["comparisons"])
-    tuples: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in content.items()
-    }
-    return Declaration(**{**tuples, "comparisons": pairs})
+    lists = {key: tuple(content[key]) for key in LISTS}
+    return Declaration(**{**content, **lists, "comparisons": pairs})
 
 
 def _check_keys(content: dict[str, Any], known: dict[str, bool], where: str) -> None:
@@ -100,10 +102,3 @@ def _check_keys(content: dict[str, Any], known: dict[str, bool], where: str) -> 
     missing = [key for key, needed in known.items() if needed and key not in content]
     if missing:
         raise ValueError(f"{where}: lacks {', '.join(missing)}; see conf/analysis/default.yaml")
-
-
-def _check_number(content: dict[str, Any], key: str, low: float, high: float, where: str) -> None:
-    value = content[key]
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not low < value < high:
-        raise ValueError(f"{where}: {key} is {value!r}, not a number between {low:g} and {high:g}")

@@ -22,6 +22,7 @@ from aswa.analysis.records.long_table import UNIT, Cells
 from aswa.analysis.rendering.appearance import STYLE, look
 from aswa.analysis.rendering.drawing import Drawing, finish
 from aswa.analysis.rendering.tables import TextTable, p_cell, signed_cell
+from aswa.analysis.statistics.compared import frame
 from aswa.analysis.statistics.signed_rank import SignedRank, signed_rank
 from aswa.files import conf_dir
 
@@ -33,7 +34,7 @@ MODELS = {
     "PreResNet164": "preresnet164", "WideResNet28x10": "wide_resnet28x10",
 }  # fmt: skip
 CONFIGURATION = [*UNIT, "val_ratio"]
-EPOCHS = ("100", "200", "300", "400", "500", "600", "700", "800", "900", "1000")
+EPOCHS = range(100, 1001, 100)
 
 
 @dataclass(frozen=True)
@@ -66,29 +67,25 @@ def published_folder(results_dir: Path) -> Path:
 def read_published(folder: Path, live: bool = True) -> pd.DataFrame:
     """Columns dataset, model, val_ratio, optimizer, epoch (text), accuracy (%), n_runs.
 
-    Args:
-        live: without the three runs that stayed at chance, where a configuration has any.
+    `live` is without the three runs that stayed at chance, where a configuration has any.
 
     Raises:
         ValueError: a file lacks a column.
     """
-    frame = _read(folder / ALL_RUNS)
+    figures, keys = _read(folder / ALL_RUNS), [*CONFIGURATION, "optimizer", "epoch"]
     if live:
-        better = _read(folder / LIVE_RUNS)
-        keys = [*CONFIGURATION, "optimizer", "epoch"]
-        frame = pd.concat([better, frame]).drop_duplicates(keys)
-        frame = frame[frame["n_collapsed_runs"] < frame["n_runs"]]
-    return frame.sort_values([*CONFIGURATION, "optimizer", "epoch"]).reset_index(drop=True)
+        figures = pd.concat([_read(folder / LIVE_RUNS), figures]).drop_duplicates(keys)
+        figures = figures[figures["n_collapsed_runs"] < figures["n_runs"]]
+    return figures.sort_values(keys, ignore_index=True)
 
 
 def _read(path: Path) -> pd.DataFrame:
-    frame = pd.read_csv(path, dtype={"epoch": str, "val_ratio": str})
+    figures = pd.read_csv(path, dtype={"epoch": str, "val_ratio": str})
     wanted = [*CONFIGURATION, "method", "epoch", "test_acc_mean", "n_runs", "n_collapsed_runs"]
-    if missing := [name for name in wanted if name not in frame.columns]:
+    if missing := [name for name in wanted if name not in figures.columns]:
         raise ValueError(f"{path}: lacks the column(s) {', '.join(missing)}")
-    frame = frame.rename(columns={"method": "optimizer", "test_acc_mean": "accuracy"})
-    frame["optimizer"] = frame["optimizer"].map(METHODS)
-    return frame
+    figures = figures.rename(columns={"method": "optimizer", "test_acc_mean": "accuracy"})
+    return figures.assign(optimizer=figures["optimizer"].map(METHODS))
 
 
 def _no_hard_update(figures: pd.DataFrame) -> pd.Series:
@@ -133,14 +130,12 @@ def findings_table(found: Sequence[Finding]) -> TextTable:
          signed_cell(f.test.median_difference, 2), p_cell(f.test.p), p_cell(f.test.smallest_p))
         for f in found
     )  # fmt: skip
-    numbers = pd.DataFrame(
-        [
-            {"question": f.question, "optimizer_a": f.a, "optimizer_b": f.b, "mean": f.mean}
-            | {key: getattr(f.test, key) for key in ("n", "wins", "ties", "losses", "statistic")}
-            | {key: getattr(f.test, key) for key in ("p", "rank_biserial", "median_difference")}
-            for f in found
-        ]
+    asked = pd.DataFrame(
+        [(f.question, f.a, f.b, f.mean) for f in found],
+        columns=["question", "optimizer_a", "optimizer_b", "mean"],
     )
+    tested = ["n", "wins", "ties", "losses", "statistic", "p", "rank_biserial", "median_difference"]
+    numbers = asked.join(frame([f.test for f in found], tested))
     return TextTable(
         "published",
         "Published figures of the authors' runs: test accuracy, points",
@@ -158,11 +153,8 @@ def sentences(found: Sequence[Finding]) -> list[str]:
     first, own_best, counted, hard, without, single = found[:6]
 
     def of(finding: Finding) -> str:
-        test = finding.test
-        return (
-            f"{finding.mean:+.2f} points on average, {test.wins} of {test.n} units, "
-            f"p = {test.p:.2g}"
-        )
+        units = f"{finding.test.wins} of {finding.test.n} units"
+        return f"{finding.mean:+.2f} points on average, {units}, p = {finding.test.p:.2g}"
 
     return [
         f"The averager that ran is ahead of SWA at the last epoch: {of(first)}. With each method "
@@ -176,13 +168,11 @@ def sentences(found: Sequence[Finding]) -> list[str]:
     ]
 
 
+@matplotlib.rc_context(STYLE)
 def beside_ours(cells: Cells, folder: Path) -> Drawing | None:
     """Our test accuracy against the published one; None where no unit is in both.
 
     Published: last epoch, live runs, 5 % of the images for validation, as ours have.
-
-    Args:
-        cells: of the study.
     """
     theirs = read_published(folder)
     theirs = theirs[(theirs["epoch"] == "final") & (theirs["val_ratio"] == "0.05")]
@@ -193,47 +183,47 @@ def beside_ours(cells: Cells, folder: Path) -> Drawing | None:
     if both.empty:
         return None
     methods = cells.names.in_order(both["optimizer"])
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 3.6), layout="constrained")
-        axis = figure.subplots()
-        for method in methods:
-            part, style = both[both["optimizer"] == method], look(method, methods)
-            axis.plot(part["accuracy"], part["ours"], linestyle="none", marker=style.marker,
-                      color=style.colour, label=cells.names.method(method))  # fmt: skip
-        values = both[["accuracy", "ours"]].to_numpy()
-        ends = [values.min() - 1, values.max() + 1]
-        axis.plot(ends, ends, color="#444444", linewidth=1, zorder=1)
-        axis.set_xlabel("published test accuracy, %")
-        axis.set_ylabel("ours, %")
-        axis.legend()
-        caption = (
-            "Our test accuracy (mean over seeds) against the figures from the authors' logs (mean "
-            "over three runs of one seed, 1000 epochs), by dataset × model and method. On the line "
-            "both are equal. Published figures are not from runs of ours."
-        )
-        return finish(figure, "ours_against_published", caption)
+    figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+    axis = figure.subplots()
+    for method in methods:
+        part, style = both[both["optimizer"] == method], look(method, methods)
+        axis.plot(part["accuracy"], part["ours"], linestyle="none", marker=style.marker,
+                  color=style.colour, label=cells.names.method(method))  # fmt: skip
+    values = both[["accuracy", "ours"]].to_numpy()
+    ends = [values.min() - 1, values.max() + 1]
+    axis.plot(ends, ends, color="#444444", linewidth=1, zorder=1)
+    axis.set_xlabel("published test accuracy, %")
+    axis.set_ylabel("ours, %")
+    axis.legend()
+    caption = (
+        "Our test accuracy (mean over seeds) against the figures from the authors' logs (mean "
+        "over three runs of one seed, 1000 epochs), by dataset × model and method. On the line "
+        "both are equal. Published figures are not from runs of ours."
+    )
+    return finish(figure, "ours_against_published", caption)
 
 
+@matplotlib.rc_context(STYLE)
 def growth(folder: Path) -> Drawing:
     """Mean lead over SWA by epoch, for code with and without a hard update."""
     live = read_published(folder)
     without = _no_hard_update(live)
-    groups = {"with a hard update": live[~without], "without one": live[without]}
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
-        axis = figure.subplots()
-        for (label, part), marker, line in zip(
-            groups.items(), "oX", ("-", (0, (4.0, 1.5))), strict=True
-        ):
-            lead = [ask("", part, UNIT, epoch, "swa").mean for epoch in EPOCHS]
-            axis.plot(list(map(int, EPOCHS)), lead, marker=marker, linestyle=line, label=label,
-                      color=look("aswa_released", []).colour)  # fmt: skip
-        axis.axhline(0, color="#444444", linewidth=1)
-        axis.set_xlabel("epoch")
-        axis.set_ylabel("ASWA as released − SWA,\npoints of test accuracy")
-        axis.legend(title="code", title_fontsize=8)
-        caption = (
-            "Published figures of the authors' runs: mean lead of what their code computes as ASWA "
-            "over SWA, by epoch, over dataset × model units, live runs."
-        )
-        return finish(figure, "published_growth", caption)
+    groups = (
+        ("with a hard update", live[~without], "o", "-"),
+        ("without one", live[without], "X", (0, (4.0, 1.5))),
+    )
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    axis = figure.subplots()
+    for label, part, marker, line in groups:
+        lead = [ask("", part, UNIT, str(epoch), "swa").mean for epoch in EPOCHS]
+        axis.plot(EPOCHS, lead, marker=marker, linestyle=line, label=label,
+                  color=look("aswa_released", []).colour)  # fmt: skip
+    axis.axhline(0, color="#444444", linewidth=1)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("ASWA as released − SWA,\npoints of test accuracy")
+    axis.legend(title="code", title_fontsize=8)
+    caption = (
+        "Published figures of the authors' runs: mean lead of what their code computes as ASWA "
+        "over SWA, by epoch, over dataset × model units, live runs."
+    )
+    return finish(figure, "published_growth", caption)

@@ -83,16 +83,17 @@ def analyse(
     histories, broken = _histories(chosen, choice)
     records = declared_tests(cells, declared)
     evidence = gather(cells, declared, records)
-    costs = costs_frame(runs)
+    costs, tests = costs_frame(runs), frame(records, COLUMNS)
     metric_tables, unknown = _metric_tables(cells, declared)
-    tests = frame(records, COLUMNS)
     whole = tests["scope"] == "all"
+    drawings = _drawings(cells, declared, evidence, histories, results_dir) if figures else []
     return Study(
         declared=declared,
         names=names,
         results=results_frame(rows),
         costs=costs,
         records=tuple(records),
+        significance=tests,
         evidence=evidence,
         metric_tables=metric_tables,
         structures=structures_table(cells),
@@ -111,9 +112,7 @@ def analyse(
         ),
         method_costs=method_costs_table(method_costs_frame(used), names),
         cost_table=costs_table(costs[costs["run_id"].isin({run.run_id for run in used})]),
-        drawings=tuple(_drawings(cells, declared, evidence, histories, results_dir))
-        if figures
-        else (),
+        drawings=tuple(drawings),
         environment=tuple(_environment(used)),
         problems=(*problems, *broken),
         notices=(
@@ -149,7 +148,7 @@ def _metric_tables(cells: Cells, declared: Declaration) -> tuple[dict[str, TextT
         for m in there
         if m not in names.judged(there)
     ]
-    return {m: found for m, found in tables.items() if found}, unknown
+    return tables, unknown
 
 
 def _drawings(
@@ -196,9 +195,8 @@ def _environment(runs: list[Run]) -> list[tuple[str, str]]:
             counts[str(name)][str(number)] += 1
     entries = []
     for name, values in counts.items():
-        several = len(values) > 1
-        texts = [f"{v} ({n} runs)" if several else v for v, n in sorted(values.items())]
-        entries.append((name, ", ".join(texts)))
+        texts = [f"{value} ({n} runs)" for value, n in sorted(values.items())]
+        entries.append((name, ", ".join(texts if len(values) > 1 else values)))
     analysed = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return [*entries, ("analysed with", f"Python {platform.python_version()}, {analysed}")]
 
@@ -220,8 +218,7 @@ def _several_budgets(runs: list[Run]) -> list[str]:
     for key in BUDGETS:
         units: dict[str, set[str]] = defaultdict(set)
         for run in runs:
-            value = configured(run, key)
-            if value is not None:
+            if (value := configured(run, key)) is not None:
                 units[str(value)].add(f"{run.dataset} × {run.model}")
         if len(units) > 1:
             listed = "; ".join(f"{v}: {', '.join(sorted(u))}" for v, u in sorted(units.items()))
@@ -234,6 +231,7 @@ def _seeds(cells: pd.DataFrame) -> str:
     counts = cells.groupby(["dataset", "model", "optimizer"])["seed"].nunique()
     if counts.empty:
         return "no seed"
-    low, high = int(counts.min()), int(counts.max())
-    number = str(low) if low == high else f"{low} to {high}"
-    return f"{number} seed" if number == "1" else f"{number} seeds"
+    low, high = counts.min(), counts.max()
+    if low == high:
+        return f"{low} seed{'' if low == 1 else 's'}"
+    return f"{low} to {high} seeds"

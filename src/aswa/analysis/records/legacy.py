@@ -6,6 +6,7 @@ The only table of names in the analysis. Later records carry all of it themselve
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
@@ -61,14 +62,15 @@ NEUTRAL = {
 }  # fmt: skip
 
 
-def completed(record: dict[str, Any], known: dict[Any, Any]) -> dict[str, Any]:
-    """The record with what it lacks of schema 2; `known` remembers settings by their config."""
+def completed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with what it lacks of schema 2."""
     rows = record["rows"]
     methods = sorted({str(row["optimizer"]) for row in rows})
     splits, reduced = ({row.get(key) for row in rows} for key in ("dataset_split", "reduced"))
     notes = {f"split: {split}" for split in splits if split} | {str(r) for r in reduced if r}
     config = record.get("config")
-    setting, ids = settings(config if isinstance(config, dict) else {}, methods, known)
+    config = {**config, "seed": None} if isinstance(config, dict) else {}
+    setting, ids = settings(orjson.dumps(config, option=orjson.OPT_SORT_KEYS), *methods)
     return {
         "metrics": {m: metric(m) for m in dict.fromkeys(str(row["metric"]) for row in rows)},
         "methods": {m: {"label": METHODS.get(m, m)} for m in [*METHODS, *methods]},
@@ -117,33 +119,30 @@ def _owner(methods: Sequence[str]) -> list[str]:
     return [name for name in DECIDING if name in methods][:1]
 
 
-def settings(
-    config: dict[str, Any], methods: list[str], known: dict[Any, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+@cache  # thousands of runs have few configs, but for the seed
+def settings(config: bytes, *methods: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """`setting` and `setting_ids` of a run: shared, by method, of the evaluation.
 
-    With schedule=fair the schedule follows from what is averaged and is the methods'. An id is the
-    setting as text.
+    `config` is JSON. With schedule=fair the schedule follows from what is averaged and is the
+    methods'. An id is the setting as text.
     """
-    key = (orjson.dumps({**config, "seed": None}, option=orjson.OPT_SORT_KEYS), *methods)
-    if key not in known:
-        flat = {k: v for k, v in flatten(config).items() if NEUTRAL.isdisjoint(k.split("."))}
+    flat = flatten(orjson.loads(config))
+    flat = {k: v for k, v in flat.items() if NEUTRAL.isdisjoint(k.split("."))}
 
-        def under(*groups: str) -> dict[str, Any]:
-            return {k: v for k, v in flat.items() if k.startswith(groups)}
+    def under(*groups: str) -> dict[str, Any]:
+        return {k: v for k, v in flat.items() if k.startswith(groups)}
 
-        own = under("schedule.") if flat.get("schedule.name") == "fair" else {}
-        own.pop("schedule.name", None)
-        evaluation, apart = under("task."), {*under("optimizer.", "task."), *own}
-        shared = {k: v for k, v in flat.items() if k not in apart}
-        parts = {method: under(f"optimizer.{method}.") | own for method in methods}
-        ids = {
-            "shared": canonical_json(shared),
-            "methods": {method: canonical_json(part) for method, part in parts.items()},
-            "evaluation": canonical_json(evaluation) if evaluation else None,
-        }
-        known[key] = {"shared": shared, "methods": parts, "evaluation": evaluation}, ids
-    return known[key]
+    own = under("schedule.") if flat.get("schedule.name") == "fair" else {}
+    own.pop("schedule.name", None)
+    evaluation, apart = under("task."), {*under("optimizer.", "task."), *own}
+    shared = {k: v for k, v in flat.items() if k not in apart}
+    parts = {method: under(f"optimizer.{method}.") | own for method in methods}
+    ids = {
+        "shared": canonical_json(shared),
+        "methods": {method: canonical_json(part) for method, part in parts.items()},
+        "evaluation": canonical_json(evaluation) if evaluation else None,
+    }
+    return {"shared": shared, "methods": parts, "evaluation": evaluation}, ids
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

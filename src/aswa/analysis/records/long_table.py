@@ -199,7 +199,7 @@ def _number(value: Any) -> float:
 
 
 def decisions_frame(runs: list[Run], choice: Choice) -> pd.DataFrame:
-    """Hard, soft and rejected updates and members at the end, once per unit, method and seed."""
+    """Hard, soft and rejected updates and members at the end, means over seeds, each seed once."""
     records = []
     made = ["hard", "soft", "reject"]
     for index, run in enumerate(runs):
@@ -209,5 +209,6 @@ def decisions_frame(runs: list[Run], choice: Choice) -> pd.DataFrame:
                 unit = (run.dataset, run.model, method, run.seed)
                 records.append((*unit, *numbers, _number(run.members.get(method)), run.run_id))
     frame = pd.DataFrame(records, columns=[*CELL[:4], *made, "members", "run_id"])
-    frame = frame.sort_values([*CELL[:4], "run_id"], kind="stable")
-    return frame.drop_duplicates(CELL[:4]).reset_index(drop=True)
+    frame = frame.sort_values([*CELL[:4], "run_id"], kind="stable").drop_duplicates(CELL[:4])
+    groups = frame.groupby(CELL[:3], sort=True)
+    return groups[[*made, "members"]].mean().assign(n=groups.size()).reset_index()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -87,10 +87,9 @@ def read_runs(results_dir: Path) -> tuple[list[Run], list[Problem]]:
     """All finished runs in the order of their paths, and the records that could not be used."""
     runs: list[Run] = []
     problems: list[Problem] = []
-    known: dict[Any, Any] = {}
     for path in result_paths(results_dir):
         try:
-            runs.append(_run(path, read_result(path), known))
+            runs.append(_run(path, read_result(path)))
         except CorruptRecord as error:
             problems.append(Problem(path, error.reason))
         except OSError as error:
@@ -98,17 +97,18 @@ def read_runs(results_dir: Path) -> tuple[list[Run], list[Problem]]:
     return runs, problems
 
 
-def _run(path: Path, record: dict[str, Any], known: dict[Any, Any]) -> Run:
-    """`known` remembers what many records say alike, by what they say."""
+def _run(path: Path, record: dict[str, Any]) -> Run:
     try:
         if record["schema"] == 1 or not all(key in record for key in DESCRIBED):
-            record = legacy.completed(record, known)
-        keys = _keys(record, known)
-        values = [row["value"] for row in record["rows"]]
-        numbers = np.array([math.nan if v is None else float(v) for v in values], dtype=float)
+            record = legacy.completed(record)
+        rows = record["rows"]
+        told = tuple(map(itemgetter("optimizer", "split", "metric"), rows))
+        keys = _keys(told, tuple([row.get("collapsed") for row in rows]), record["status"])
+        values = np.array(_numbers([row["value"] for row in rows]), dtype=float)
         seed = int(record["seed"])
-        names = _names(record, known)
-        setting = _setting(record, keys.methods, known)
+        names = _names(orjson.dumps((record["metrics"], record["methods"])))
+        parts = orjson.dumps((record["setting_ids"], record["setting"]))
+        setting = _setting(parts, keys.methods)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptRecord(path, f"a field or a row is malformed ({error!r})") from None
     reduced = record["notes"].get("reduced")
@@ -122,56 +122,46 @@ def _run(path: Path, record: dict[str, Any], known: dict[Any, Any]) -> Run:
         model=str(record["model"]),
         seed=seed,
         keys=keys,
-        values=numbers,
+        values=values,
         names=names,
         setting=setting,
-        config={key: _shared(value, known) for key, value in _mapping(record, "config").items()},
+        config={key: _shared(value) for key, value in _mapping(record, "config").items()},
         decisions=legacy.by_method(_mapping(record, "decisions"), keys.methods),
         device=str(record.get("device") or "unknown"),
         **{key: _mapping(record, key) for key in optional},
-        **{key: _shared(_mapping(record, key), known) for key in same},
+        **{key: _shared(_mapping(record, key)) for key in same},
     )
 
 
-def _shared(value: Any, known: dict[Any, Any]) -> Any:
-    """One and the same object for equal groups: thousands of runs have the same few."""
-    if not isinstance(value, dict):
-        return value
-    return known.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), value)
+# Thousands of runs say the same few things: what one of them has made of it serves all.
+@cache
+def _keys(told: tuple[Any, ...], flags: tuple[Any, ...], status: str) -> Keys:
+    # Flags on rows say which methods collapsed; without any, the status speaks for all.
+    whole = status == "collapsed" and all(flag is None for flag in flags)
+    optimizer, split, metric = (tuple(str(names[i]) for names in told) for i in range(3))
+    return Keys(optimizer, split, metric, tuple(whole or bool(flag) for flag in flags))
 
 
-def _keys(record: dict[str, Any], known: dict[Any, Any]) -> Keys:
-    rows = record["rows"]
-    names = tuple(map(itemgetter("optimizer", "split", "metric"), rows))
-    flags = tuple([row.get("collapsed") for row in rows])
-    told = (names, flags, record["status"])
-    if told not in known:
-        # Flags on rows say which methods collapsed; without any, the status speaks for all.
-        whole = record["status"] == "collapsed" and all(flag is None for flag in flags)
-        optimizer, split, metric = (tuple(str(name[i]) for name in names) for i in range(3))
-        collapsed = tuple(whole or bool(flag) for flag in flags)
-        known[told] = Keys(optimizer, split, metric, collapsed)
-    return known[told]
+@cache
+def _names(told: bytes) -> Names:
+    return declared_names(*orjson.loads(told))
 
 
-def _names(record: dict[str, Any], known: dict[Any, Any]) -> Names:
-    said = (record["metrics"], record["methods"])
-    key = ("names", orjson.dumps(said))
-    if key not in known:
-        known[key] = declared_names(*said)
-    return known[key]
+@cache
+def _setting(told: bytes, methods: tuple[str, ...]) -> Setting:
+    ids, values = orjson.loads(told)
+    return {
+        None: (ids["shared"], values["shared"]),
+        EVALUATED: (ids.get("evaluation"), values.get("evaluation") or {}),
+        **{m: (ids["methods"].get(m), values["methods"].get(m) or {}) for m in methods},
+    }
 
 
-def _setting(record: dict[str, Any], methods: tuple[str, ...], known: dict[Any, Any]) -> Setting:
-    ids, values = record["setting_ids"], record["setting"]
-    key = ("setting", methods, orjson.dumps(ids))
-    if key not in known:
-        known[key] = {
-            None: (ids["shared"], values["shared"]),
-            EVALUATED: (ids.get("evaluation"), values.get("evaluation") or {}),
-            **{m: (ids["methods"].get(m), values["methods"].get(m) or {}) for m in methods},
-        }
-    return known[key]
+def _shared(value: Any) -> Any:
+    return _loaded(orjson.dumps(value)) if isinstance(value, dict) else value
+
+
+_loaded = cache(orjson.loads)
 
 
 def _mapping(record: dict[str, Any], key: str) -> dict[str, Any]:

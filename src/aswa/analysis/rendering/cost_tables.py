@@ -11,16 +11,13 @@ from aswa.analysis.records.names import Names
 from aswa.analysis.rendering.tables import TextTable, table_rows
 
 
-def decisions_table(decisions: pd.DataFrame, names: Names) -> TextTable | None:
+def decisions_table(means: pd.DataFrame, names: Names) -> TextTable | None:
     """Mean number of hard, soft and rejected updates a run, of every method that decides."""
-    if decisions.empty:
+    if means.empty:
         return None
-    groups = decisions.groupby([*UNIT, "optimizer"], sort=True)
-    parts = ("hard", "soft", "reject", "members")
-    means = groups.agg(**{part: (part, "mean") for part in parts}, n=("seed", "size")).reset_index()
     rows = tuple(
         (r.dataset, r.model, names.method(r.optimizer), f"{r.hard:.1f}", f"{r.soft:.1f}",
-         f"{r.reject:.1f}", f"{r.soft / (r.hard + r.soft + r.reject):.0%}", _plain(r.members, 1),
+         f"{r.reject:.1f}", f"{r.soft / (r.hard + r.soft + r.reject):.0%}", _cell(r.members, ".1f"),
          str(r.n))
         for r in table_rows(means)
     )  # fmt: skip
@@ -35,15 +32,11 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
     """Seconds a run by part, and milliseconds an epoch, as means over runs."""
     groups = costs.groupby([*UNIT, "optimizers", "device", "epochs"], sort=True, dropna=False)
     parts = [f"seconds_{part}" for part in COST_PARTS]
-    means = groups.agg(
-        **{part: (part, "mean") for part in parts},
-        seconds_per_epoch=("seconds_per_epoch", "mean"),
-        runs=("run_id", "size"),
-    ).reset_index()
+    means = groups[[*parts, "seconds_per_epoch"]].mean().assign(runs=groups.size()).reset_index()
     rows = tuple(
         (r.dataset, r.model, r.optimizers, r.device, "" if pd.isna(r.epochs) else str(r.epochs),
-         *(_plain(getattr(r, part), 2) for part in parts),
-         _plain(1000 * r.seconds_per_epoch, 1), str(r.runs))
+         *(_cell(getattr(r, part), ".2f") for part in parts),
+         _cell(1000 * r.seconds_per_epoch, ".1f"), str(r.runs))
         for r in table_rows(means)
     )  # fmt: skip
     header = (
@@ -61,7 +54,7 @@ def method_costs_table(costs: pd.DataFrame, names: Names) -> TextTable | None:
     rows = []
     for (dataset, model, device), part in costs.groupby([*UNIT, "device"], sort=True):
         share = dict(zip(part["optimizer"], part["of_training"], strict=True))
-        texts = [_percent(share.get(m)) for m in [RUNNING_SCORE, *methods]]
+        texts = [_cell(share.get(m, math.nan), ".1%") for m in [RUNNING_SCORE, *methods]]
         rows.append((str(dataset), str(model), str(device), *texts, str(part["runs"].max())))
     labels = ("running model's score", *map(names.method, methods))
     return TextTable(
@@ -75,9 +68,5 @@ def method_costs_table(costs: pd.DataFrame, names: Names) -> TextTable | None:
     )
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None or math.isnan(share) else f"{share:.1%}"
-
-
-def _plain(value: float, digits: int) -> str:
-    return "" if math.isnan(value) else f"{value:.{digits}f}"
+def _cell(value: float, form: str) -> str:
+    return "" if math.isnan(value) else format(value, form)

@@ -21,37 +21,34 @@ from aswa.analysis.rendering.drawing import Drawing, Unit, finish, panels
 
 DECISIONS = ("hard", "soft", "reject")
 STRIP = 0.09  # height of a decision's row, as part of a panel
-Curves = dict[str, list[npt.NDArray[np.float64]]]
+Scores = npt.NDArray[np.float64]  # [seeds, epochs]
 Histories = Sequence[tuple[History, frozenset[str]]]  # each with the methods to draw from it
 
 
+@matplotlib.rc_context(STYLE)
 def learning_curves(histories: Histories, names: Names) -> list[Drawing]:
     """Validation score by epoch, one figure per selection metric, one panel per dataset × model."""
     drawings = []
-    with matplotlib.rc_context(STYLE):
-        for name in sorted({history.metric for history, _ in histories}):
-            chosen = [(h, m) for h, m in histories if h.metric == name]
-            drawings += [_learning_curves(chosen, names, name, late) for late in (False, True)]
+    for name in sorted({history.metric for history, _ in histories}):
+        chosen = [(h, m) for h, m in histories if h.metric == name]
+        drawings += [_learning_curves(chosen, names, name, late) for late in (False, True)]
     return drawings
 
 
 def _learning_curves(histories: Histories, names: Names, name: str, late: bool) -> Drawing:
     metric = names.metric(name)
-    of_unit: dict[Unit, Curves] = defaultdict(lambda: defaultdict(list))
+    of_unit: dict[Unit, dict[str, list[History]]] = defaultdict(lambda: defaultdict(list))
     for history, methods in histories:
-        for method in sorted(methods & history.valid.keys()):
-            scores = np.full(max(history.epoch, default=0), np.nan)
-            scores[np.array(history.epoch, dtype=int) - 1] = history.valid[method]
-            of_unit[history.run.dataset, history.run.model][method].append(scores)
-    methods_drawn = names.in_order(m for curves in of_unit.values() for m in curves)
+        for method in methods & history.valid.keys():
+            of_unit[history.run.dataset, history.run.model][method].append(history)
+    methods_drawn = names.in_order(m for found in of_unit.values() for m in found)
     looks = {method: look(method, methods_drawn) for method in methods_drawn}
     figure, axes = panels(of_unit)
     for axis, unit in axes:
-        curves = of_unit[unit]
-        for method in methods_drawn:
-            if method in curves:
-                _curve(axis, curves[method], looks[method], band=not late)
-        _focus(axis, curves, late)
+        curves = {method: _scores(of_unit[unit][method], method) for method in of_unit[unit]}
+        for method in names.in_order(curves):
+            _curve(axis, curves[method], looks[method], band=not late)
+        _focus(axis, list(curves.values()), late)
         axis.xaxis.set_major_locator(MaxNLocator(4 if late else 5, integer=True))
     _label(figure, metric, [_handle(style, names.method(m)) for m, style in looks.items()])
     stem = f"learning_curves_{'late_' if late else ''}{metric.stem}"
@@ -79,16 +76,16 @@ def _curves_caption(metric: Metric, late: bool) -> str:
     return caption
 
 
-def _stack(curves: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Shape (seeds, epochs); runs that stopped early are NaN after their end."""
-    stacked = np.full((len(curves), max(len(c) for c in curves)), np.nan)
-    for row, scores in zip(stacked, curves, strict=True):
-        row[: len(scores)] = scores
-    return stacked
+def _scores(histories: list[History], method: str) -> Scores:
+    """Runs that stopped early are NaN after their end."""
+    epochs = max(max(history.epoch, default=0) for history in histories)
+    scores = np.full((len(histories), epochs), np.nan)
+    for row, history in zip(scores, histories, strict=True):
+        row[np.array(history.epoch, dtype=int) - 1] = history.valid[method]
+    return scores
 
 
-def _curve(axis: Axes, curves: list[npt.NDArray[np.float64]], style: Look, band: bool) -> None:
-    scores = _stack(curves)
+def _curve(axis: Axes, scores: Scores, style: Look, band: bool) -> None:
     # Only epochs at which every seed has a score; the line joins them over those between.
     known = np.isfinite(scores).all(axis=0)
     scores, epoch = scores[:, known], np.arange(1, scores.shape[1] + 1)[known]
@@ -102,12 +99,11 @@ def _curve(axis: Axes, curves: list[npt.NDArray[np.float64]], style: Look, band:
         axis.fill_between(epoch, mean - std, mean + std, color=style.colour, alpha=0.13, lw=0)
 
 
-def _focus(axis: Axes, curves: Curves, late: bool) -> None:
+def _focus(axis: Axes, curves: list[Scores], late: bool) -> None:
     """Fit the axis to the curves after the first eighth of training, or to the last quarter."""
-    epochs = max(len(scores) for runs in curves.values() for scores in runs)
+    epochs = max(scores.shape[1] for scores in curves)
     first = 3 * epochs // 4 if late else epochs // 8
-    means = [_stack(runs).mean(axis=0)[first:] for runs in curves.values()]
-    values = np.concatenate(means)
+    values = np.concatenate([scores.mean(axis=0)[first:] for scores in curves])
     values = values[np.isfinite(values)]
     if values.size and values.max() > values.min():
         margin = 0.08 * (values.max() - values.min())
@@ -132,6 +128,7 @@ def _label(figure: Figure, metric: Metric, handles: list[Line2D]) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=3.2)
 
 
+@matplotlib.rc_context(STYLE)
 def decision_timelines(histories: Histories, names: Names, reference: str) -> list[Drawing]:
     """One figure per selection metric and method that decides, a panel per dataset × model.
 
@@ -145,12 +142,11 @@ def decision_timelines(histories: Histories, names: Names, reference: str) -> li
             of_method = firsts[history.metric, method]
             if unit not in of_method or history.run.seed < of_method[unit].run.seed:
                 of_method[unit] = history
-    with matplotlib.rc_context(STYLE):
-        return [
-            _timeline(firsts[name, method], names, name, method, method == reference)
-            for name in sorted({name for name, _ in firsts})
-            for method in names.in_order(method for other, method in firsts if other == name)
-        ]
+    return [
+        _timeline(firsts[name, method], names, name, method, method == reference)
+        for name in sorted({name for name, _ in firsts})
+        for method in names.in_order(method for other, method in firsts if other == name)
+    ]
 
 
 def _timeline(

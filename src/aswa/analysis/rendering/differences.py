@@ -27,17 +27,17 @@ DOTS = 200  # seeds, above which single ones are not drawn
 PAIR_WIDTH = 28  # letters of a line over a panel
 
 
+@matplotlib.rc_context(STYLE)
 def paired_differences(cells: Cells, declared: Declaration) -> list[Drawing]:
     """For each primary metric: a − b by dataset × model, one panel per declared comparison."""
     drawings = []
-    with matplotlib.rc_context(STYLE):
-        for metric in declared.primary_metrics:
-            table = cells.seed_table(metric)
-            pairs = [(c.a, c.b) for c in declared.comparisons if {c.a, c.b} <= set(table.columns)]
-            if not table.empty and pairs:
-                drawings.append(
-                    _paired_differences(table, pairs, cells.names, metric, declared.confidence)
-                )
+    for metric in declared.primary_metrics:
+        table = cells.seed_table(metric)
+        pairs = [(c.a, c.b) for c in declared.comparisons if {c.a, c.b} <= set(table.columns)]
+        if pairs:  # none in an empty table, which has no column
+            drawings.append(
+                _paired_differences(table, pairs, cells.names, metric, declared.confidence)
+            )
     return drawings
 
 
@@ -98,10 +98,10 @@ def critical_differences(found: Sequence[MethodRanks]) -> list[Drawing]:
     # Takes a second to import, and sets parameters of its own, which STYLE has to overrule.
     from scikit_posthocs import critical_difference_diagram
 
-    with matplotlib.rc_context(STYLE):
-        return [_critical_difference(ranks, critical_difference_diagram) for ranks in tested]
+    return [_critical_difference(ranks, critical_difference_diagram) for ranks in tested]
 
 
+@matplotlib.rc_context(STYLE)
 def _critical_difference(ranks: MethodRanks, draw: Callable[..., Any]) -> Drawing:
     metric, methods = ranks.names.metric(ranks.metric), list(ranks.ranks)
     figure = Figure(figsize=(6.4, 1.2 + 0.24 * len(methods)), layout="constrained")

@@ -6,7 +6,7 @@ import io
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def finish(figure: Figure, stem: str, caption: str) -> Drawing:
     return Drawing(stem, caption, svg.getvalue(), png.getvalue())
 
 
-def panels(units: Collection[Unit]) -> tuple[Figure, Iterator[tuple[Axes, Unit]]]:
+def panels(units: Collection[Unit]) -> tuple[Figure, list[tuple[Axes, Unit]]]:
     """A figure with a titled panel per unit, in order, and the panels.
 
     As many columns as the largest dataset has models, at most four.
@@ -47,10 +47,10 @@ def panels(units: Collection[Unit]) -> tuple[Figure, Iterator[tuple[Axes, Unit]]
     columns = min(4, max(Counter(dataset for dataset, _ in units).values()))
     rows = math.ceil(len(units) / columns)
     figure = Figure(figsize=(max(4.5, 2.9 * columns), 2.3 * rows + 0.7), layout="constrained")
-    axes = grid(figure, rows, columns, len(units))
-    for axis, unit in zip(axes, sorted(units), strict=True):
+    pairs = list(zip(grid(figure, rows, columns, len(units)), sorted(units), strict=True))
+    for axis, unit in pairs:
         axis.set_title(panel_title(unit), loc="left")
-    return figure, zip(axes, sorted(units), strict=True)
+    return figure, pairs
 
 
 def grid(figure: Figure, rows: int, columns: int, n: int, sharey: bool = False) -> list[Axes]:

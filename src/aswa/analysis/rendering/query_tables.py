@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from aswa.analysis.records.long_table import UNIT, Cells
-from aswa.analysis.records.settings import EVALUATED
+from aswa.analysis.records.runs import EVALUATED
 from aswa.analysis.rendering.tables import TextTable
 
 DIGITS = 3

@@ -28,7 +28,7 @@ from aswa.analysis.statistics.comparisons import family
 from aswa.analysis.statistics.evidence import Evidence
 from aswa.analysis.statistics.friedman import ranks_frame
 from aswa.analysis.statistics.resampling import EFFECT_COLUMNS
-from aswa.analysis.statistics.signed_rank import COLUMNS, SignificanceRecord, summary_sentence
+from aswa.analysis.statistics.signed_rank import SignificanceRecord, summary_sentence
 from aswa.files import write_bytes
 
 
@@ -45,6 +45,7 @@ class Study:
     results: pd.DataFrame
     costs: pd.DataFrame
     records: tuple[SignificanceRecord, ...]
+    significance: pd.DataFrame  # of `records`, as significance.csv has them
     evidence: Evidence
     metric_tables: dict[str, TextTable]  # by metric
     structures: TextTable | None  # of logical queries
@@ -61,26 +62,19 @@ class Study:
     runs_used: int
     seeds: str
 
-    @property
-    def significance(self) -> pd.DataFrame:
-        """The declared tests as significance.csv has them, in declared order."""
-        return frame(self.records, COLUMNS)
-
     def answer(self) -> list[str]:
         """Per primary metric: the sentence on the primary comparison, then one on the others."""
         sentences = []
         for metric in self.declared.primary_metrics:
-            records = family(self.records, metric)
-            if records:
+            if records := family(self.records, metric):
                 sentences += [records[0].sentence(), summary_sentence(records[1:])]
         return [sentence for sentence in sentences if sentence]
 
     def tables(self) -> list[TextTable]:
         """All tables that get files of their own."""
-        maybe = (self.structures, self.decisions, self.method_costs)
-        optional = [table for table in maybe if table]
         tests = [self.tests, self.tests_by_dataset, *self.intervals]
-        return [*self.metric_tables.values(), *optional, self.cost_table, *tests]
+        maybe = (self.structures, self.decisions, self.method_costs)
+        return [*self.metric_tables.values(), self.cost_table, *tests, *filter(None, maybe)]
 
 
 def write_study(study: Study, folder: Path) -> Path:
@@ -90,7 +84,7 @@ def write_study(study: Study, folder: Path) -> Path:
     and `figures/` and this one does not have are removed, so that no file there contradicts the
     report.
     """
-    evidence = study.evidence
+    evidence, answer = study.evidence, study.answer()
     files: dict[str, bytes] = {
         "results.csv": csv_bytes(study.results),
         "results.parquet": _parquet_bytes(study.results),
@@ -99,12 +93,11 @@ def write_study(study: Study, folder: Path) -> Path:
         "effects.csv": csv_bytes(frame(evidence.effects, EFFECT_COLUMNS)),
         "ranks.csv": csv_bytes(ranks_frame(evidence.ranks)),
         "posterior.csv": csv_bytes(frame(evidence.posteriors, POSTERIOR_COLUMNS)),
+        "tables/answer.md": ("\n\n".join(answer) + "\n").encode(),
+        "tables/answer.tex": ("\n\n".join(map(latex_text, answer)) + "\n").encode(),
     }
     for table in study.tables():
         files |= {f"tables/{name}": content for name, content in table_files(table).items()}
-    answer = study.answer()
-    files["tables/answer.md"] = ("\n\n".join(answer) + "\n").encode()
-    files["tables/answer.tex"] = ("\n\n".join(map(latex_text, answer)) + "\n").encode()
     for drawing in study.drawings:
         files |= {f"figures/{name}": content for name, content in drawing_files(drawing).items()}
     files["report.html"] = render_html(study).encode()
@@ -116,11 +109,10 @@ def write_study(study: Study, folder: Path) -> Path:
     return folder / "report.html"
 
 
-def write_files(folder: Path, files: dict[str, bytes]) -> Path:
-    """Each atomically; returns the folder."""
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Each atomically."""
     for name, content in files.items():
         write_bytes(folder / name, content)
-    return folder
 
 
 def table_files(table: TextTable) -> dict[str, bytes]:

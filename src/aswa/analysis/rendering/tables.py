@@ -16,6 +16,7 @@ from tabulate import tabulate
 
 from aswa.analysis.records.long_table import UNIT, Cells
 from aswa.analysis.records.names import Names
+from aswa.analysis.statistics.signed_rank import p_text
 from aswa.analysis.statistics.unit_intervals import told_apart, unit_intervals
 
 DIGITS = {"classification": 4}  # by family of metrics: a point in ten thousand images
@@ -42,7 +43,6 @@ class TextTable:
         self, bold: str, underlined: str, escaped: Callable[[str], str] = str
     ) -> list[list[str]]:
         """The rows, escaped, with their marks, each given as `before{}after`."""
-
         marks = dict.fromkeys(self.underlined, underlined) | dict.fromkeys(self.bold, bold)
         return [
             [marks.get((i, j), "{}").format(escaped(text)) for j, text in enumerate(row)]
@@ -62,16 +62,11 @@ class TextTable:
         """A booktabs tabular (needs `\\usepackage{booktabs}`); title and note are comments."""
         columns = "".join(a[0] for a in self.alignment())
         notes = [f"% {line}" for line in (self.title, self.note) if line]
-        lines = [*notes, f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
-        head, *rows = (
-            " & ".join(row) + " \\\\"
-            for row in [
-                [latex_text(text) for text in self.header],
-                *self.marked("\\textbf{{{}}}", "\\underline{{{}}}", latex_text),
-            ]
-        )
-        lines += [head, "\\midrule", *rows]
-        return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+        marked = self.marked("\\textbf{{{}}}", "\\underline{{{}}}", latex_text)
+        cells = [list(map(latex_text, self.header)), *marked]
+        head, *rows = (" & ".join(row) + " \\\\" for row in cells)
+        begin = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", head, "\\midrule"]
+        return "\n".join([*notes, *begin, *rows, "\\bottomrule", "\\end{tabular}", ""])
 
     def alignment(self) -> tuple[str, ...]:
         """`left` for the leading columns of names, `right` for numbers."""
@@ -93,40 +88,28 @@ def latex_text(text: str) -> str:
 
 def table_rows(frame: pd.DataFrame) -> Iterator[Any]:
     """The rows of a frame, with its columns as attributes."""
-    yield from frame.itertuples(index=False)
+    return frame.itertuples(index=False)
 
 
-def summarise(cells: Cells, metric: str) -> pd.DataFrame:
-    """Mean, sample std (ddof=1; NaN for one seed) and n of a test metric, in long form.
-
-    Columns dataset, model, optimizer, mean, std, n; sorted.
-    """
-    values = cells.of_test([metric]).groupby([*UNIT, "optimizer"], sort=True)["value"]
-    return values.agg(mean="mean", std="std", n="size").reset_index()
-
-
-def metric_table(
-    cells: Cells, name: str, reference: str, confidence: float = 0.95
-) -> TextTable | None:
-    """Test metric as mean ± std, one row per dataset × model; None if no run has the metric.
+def metric_table(cells: Cells, name: str, reference: str, confidence: float = 0.95) -> TextTable:
+    """Test metric as mean ± sample standard deviation, one row per dataset × model.
 
     Best mean of a row in bold, with all that print the same; the next underlined; neither where
     no record says which direction is better. `seeds` is the largest n of the row; a cell with
     fewer says its own. † marks a method whose paired differences from `reference` over common
     seeds have a t interval without 0: it describes this unit alone.
     """
-    long, names = summarise(cells, name), cells.names
-    if long.empty:
-        return None
+    names, values = cells.names, cells.of_test([name]).groupby([*UNIT, "optimizer"])["value"]
+    long = values.agg(mean="mean", std="std", n="size").reset_index()
     metric, methods = names.metric(name), names.in_order(long["optimizer"])
     apart = told_apart(cells.seed_table(name), names, reference, confidence)
     digits = DIGITS.get(metric.family or "", 3)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     bold: set[tuple[int, int]] = set()
     underlined: set[tuple[int, int]] = set()
-    for index, ((dataset, model), part) in enumerate(long.groupby(UNIT, sort=True)):
-        found = {str(r.optimizer): (r.mean, r.std, int(r.n)) for r in table_rows(part)}
-        seeds = max(n for _, _, n in found.values())
+    for index, ((dataset, model), part) in enumerate(long.groupby(UNIT)):
+        found = {r.optimizer: (r.mean, r.std, r.n) for r in table_rows(part)}
+        seeds = part["n"].max()
         texts = []
         for m in methods:
             mark = " †" if (dataset, model, m) in apart else ""
@@ -210,7 +193,5 @@ def _interval(low: float, high: float, none: str = "too few units") -> str:
 
 
 def p_cell(value: float) -> str:
-    """A p as a table has it."""
-    if math.isnan(value):
-        return "undefined"
-    return "< 0.0001" if value < 1e-4 else f"{value:.3g}"
+    """A p as a table has it: `0.0156`, `< 0.0001` or `undefined`."""
+    return p_text(value).removeprefix("p ").removeprefix("= ")

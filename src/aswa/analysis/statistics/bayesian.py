@@ -8,7 +8,6 @@ test has. The test needs `pip install 'aswa[bayes]'`; without it nothing else ch
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy.typing as npt
@@ -45,11 +44,6 @@ class Posterior(Compared):
         )
 
 
-def available() -> bool:
-    """Whether baycomp is installed."""
-    return find_spec("baycomp") is not None
-
-
 def posterior(
     a: npt.NDArray[Any], b: npt.NDArray[Any], rope: float, lower_is_better: bool = False
 ) -> dict[str, float]:
@@ -58,9 +52,5 @@ def posterior(
 
     x, y = (b, a) if lower_is_better else (a, b)
     sample = SignedRankTest(x, y, rope, nsamples=SAMPLES, random_state=0)
-    better, equivalent, worse = sample.probs(True)
-    return {
-        "p_better": float(better),
-        "p_equivalent": float(equivalent),
-        "p_worse": float(worse),
-    }
+    shares = map(float, sample.probs(True))
+    return dict(zip(("p_better", "p_equivalent", "p_worse"), shares, strict=True))

@@ -27,10 +27,12 @@ class Pairs:
     """Unit means of two methods over their common seeds.
 
     Attributes:
-        units: the units with a pair, in order; a, b: their means, shape (len(units),).
+        methods: their names; units: those with a pair, in order.
+        a, b: means of these units, shape (len(units),).
         unpaired: units without one, each with the reason; partial: units with unequal seeds.
     """
 
+    methods: tuple[str, str]
     units: tuple[Unit, ...]
     a: npt.NDArray[np.float64]
     b: npt.NDArray[np.float64]
@@ -42,13 +44,11 @@ class Pairs:
         if scope == "all":
             return self
         name = scope.partition(":")[2]
-        here = np.array([dataset == name for dataset, _ in self.units], dtype=bool)
-        notes = (
-            {u: v for u, v in n.items() if u[0] == name} for n in (self.unpaired, self.partial)
-        )
-        return Pairs(
-            tuple(u for u in self.units if u[0] == name), self.a[here], self.b[here], *notes
-        )
+        units = tuple(unit for unit in self.units if unit[0] == name)
+        here = np.array([unit in units for unit in self.units], dtype=bool)
+        unpaired = {unit: why for unit, why in self.unpaired.items() if unit[0] == name}
+        partial = {unit: why for unit, why in self.partial.items() if unit[0] == name}
+        return Pairs(self.methods, units, self.a[here], self.b[here], unpaired, partial)
 
 
 def pair_units(table: pd.DataFrame, a: str, b: str) -> Pairs:
@@ -66,7 +66,7 @@ def pair_units(table: pd.DataFrame, a: str, b: str) -> Pairs:
             partial[unit] = f"{name} ({common} of {seeds} seeds)"
     means = both.dropna().groupby(level=UNIT, sort=True).mean()
     units = tuple((str(dataset), str(model)) for dataset, model in means.index)
-    return Pairs(units, means["a"].to_numpy(), means["b"].to_numpy(), unpaired, partial)
+    return Pairs((a, b), units, means["a"].to_numpy(), means["b"].to_numpy(), unpaired, partial)
 
 
 def declared_tests(cells: Cells, declared: Declaration) -> list[SignificanceRecord]:
@@ -80,33 +80,25 @@ def declared_tests(cells: Cells, declared: Declaration) -> list[SignificanceReco
         table = cells.seed_table(metric)
         if table.empty:
             continue
-        pairs = [((c.a, c.b), pair_units(table, c.a, c.b)) for c in declared.comparisons]
+        pairs = [pair_units(table, c.a, c.b) for c in declared.comparisons]
         datasets = sorted(set(table.index.get_level_values("dataset")))
         scopes = {"all": ["all"], "dataset": [f"dataset:{name}" for name in datasets]}
         for scope in (scope for kind in declared.scopes for scope in scopes[kind]):
-            tests = [
-                _test(pair, found.within(scope), cells.names, metric, scope, declared)
-                for pair, found in pairs
-            ]
+            tests = [_test(p.within(scope), cells.names, metric, scope, declared) for p in pairs]
             records += correct_family(tests)
     return records
 
 
 def _test(
-    pair: tuple[str, str],
-    pairs: Pairs,
-    names: Names,
-    metric: str,
-    scope: str,
-    declared: Declaration,
+    pairs: Pairs, names: Names, metric: str, scope: str, declared: Declaration
 ) -> SignificanceRecord:
     lower = names.metric(metric).sign < 0
     return SignificanceRecord(
         **vars(signed_rank(pairs.a, pairs.b, lower, declared.confidence)),
         metric=metric,
         scope=scope,
-        optimizer_a=pair[0],
-        optimizer_b=pair[1],
+        optimizer_a=pairs.methods[0],
+        optimizer_b=pairs.methods[1],
         names=names,
         alpha=declared.alpha,
         confidence=declared.confidence,

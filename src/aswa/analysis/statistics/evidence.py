@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import pandas as pd
 
 from aswa.analysis.declaration import Declaration
 from aswa.analysis.records.long_table import Cells
-from aswa.analysis.statistics.bayesian import LEAST_UNITS, Posterior, available, posterior
+from aswa.analysis.statistics.bayesian import LEAST_UNITS, Posterior, posterior
 from aswa.analysis.statistics.comparisons import family, pair_units
 from aswa.analysis.statistics.friedman import MethodRanks, rank_methods
 from aswa.analysis.statistics.power import power_note
@@ -63,7 +64,7 @@ def _posteriors(
     tables: dict[str, pd.DataFrame], cells: Cells, declared: Declaration
 ) -> tuple[list[Posterior], list[str]]:
     """Of each declared comparison, and what is not there and why."""
-    if not available():
+    if find_spec("baycomp") is None:
         return [], ["no Bayesian signed-rank test: it takes `pip install 'aswa[bayes]'`"]
     found, few = [], []
     for metric, table in tables.items():

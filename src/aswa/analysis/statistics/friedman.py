@@ -128,7 +128,7 @@ def pairwise_p(complete: pd.DataFrame) -> pd.DataFrame:
     methods = list(complete.columns)
     pairs = list(combinations(methods, 2))
     matrix = pd.DataFrame(np.eye(len(methods)), index=methods, columns=methods)
-    if not pairs or complete.empty:
+    if complete.empty:
         return matrix
     raw = [signed_rank(complete[a].to_numpy(), complete[b].to_numpy()).p for a, b in pairs]
     for (a, b), p in zip(pairs, holm(raw), strict=True):

@@ -106,8 +106,7 @@ def _improvement(
     order = np.argsort(b, kind="stable")
     below = np.pad(np.cumsum(share[:, order], axis=1), ((0, 0), (1, 0)))  # of sorted b, by count
     less, not_more = (np.searchsorted(b[order], a, side) for side in ("left", "right"))
-    found: npt.NDArray[np.float64] = (share * (below[:, less] + below[:, not_more]) / 2).sum(axis=1)
-    return found
+    return (share * (below[:, less] + below[:, not_more]) / 2).sum(axis=1)
 
 
 def _interval(draws: list[npt.NDArray[np.float64]], confidence: float) -> tuple[float, float]:

@@ -33,7 +33,7 @@ EXACT_UP_TO = 50  # nonzero units; beyond, the normal approximation is as good
 
 @dataclass(frozen=True)
 class SignedRank:
-    """The numbers of one comparison, a minus b over n units. NaN where undefined.
+    """The numbers of one comparison, a minus b over n units. NaN where undefined, as without units.
 
     Attributes:
         n: units with a value of both methods; zeros: those with equal values (also `ties`).
@@ -47,19 +47,19 @@ class SignedRank:
         smallest_p: the least p that n − zeros units can reach, 2 / 2^(n − zeros), at most 1.
     """
 
-    n: int
-    zeros: int
-    wins: int
-    ties: int
-    losses: int
-    statistic: float
-    p: float
-    rank_biserial: float
-    median_difference: float
-    ci_low: float
-    ci_high: float
-    smallest_p: float
-    exact: bool
+    n: int = 0
+    zeros: int = 0
+    wins: int = 0
+    ties: int = 0
+    losses: int = 0
+    statistic: float = math.nan
+    p: float = math.nan
+    rank_biserial: float = math.nan
+    median_difference: float = math.nan
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+    smallest_p: float = math.nan
+    exact: bool = True
 
 
 def signed_rank(
@@ -83,29 +83,31 @@ def signed_rank(
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if x.shape != y.shape or x.ndim != 1 or not np.isfinite([x, y]).all():
         raise ValueError("a and b have to be finite and of one length; drop incomplete pairs first")
+    if not x.size:
+        return SignedRank()
     difference = np.round(x - y, DECIMALS)
     moved = difference[difference != 0.0]
     gain = -moved if lower_is_better else moved
-    n, zeros = int(difference.size), int(difference.size - moved.size)
+    zeros = difference.size - moved.size
     statistic, p, exact = _wilcoxon(moved)
-    ranks = stats.rankdata(np.abs(gain)) if gain.size else np.zeros(0)
-    total = float(ranks.sum())
-    effect = float(ranks[gain > 0].sum() - ranks[gain < 0].sum()) / total if total else 0.0
-    low, high = _median_interval(difference, confidence)
-    nothing = n == 0
+    ranks = stats.rankdata(np.abs(gain))
+    balance = float(ranks[gain > 0].sum() - ranks[gain < 0].sum())
+    interval: Any = stats.quantile_test(difference, q=0, p=0.5).confidence_interval(confidence)
+    ends = float(interval.low), float(interval.high)
+    low, high = ends if all(map(math.isfinite, ends)) else (math.nan, math.nan)
     return SignedRank(
-        n=n,
+        n=difference.size,
         zeros=zeros,
         wins=int((gain > 0).sum()),
         ties=zeros,
         losses=int((gain < 0).sum()),
-        statistic=math.nan if nothing else statistic,
-        p=math.nan if nothing else p,
-        rank_biserial=math.nan if nothing else effect,
-        median_difference=math.nan if nothing else float(np.median(difference)),
+        statistic=statistic,
+        p=p,
+        rank_biserial=balance / float(ranks.sum()) if moved.size else 0.0,
+        median_difference=float(np.median(difference)),
         ci_low=low,
         ci_high=high,
-        smallest_p=math.nan if nothing else min(1.0, 2.0 / 2.0 ** int(moved.size)),
+        smallest_p=min(1.0, 2.0 / 2.0**moved.size),
         exact=exact,
     )
 
@@ -132,14 +134,6 @@ def tied_p(moved: npt.NDArray[np.float64]) -> float:
     seen = int(doubled[moved > 0].sum())
     tail = min(counts[: seen + 1].sum(), counts[seen:].sum())
     return float(2.0 * tail / counts.sum())
-
-
-def _median_interval(difference: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    if not difference.size:
-        return math.nan, math.nan
-    interval: Any = stats.quantile_test(difference, q=0, p=0.5).confidence_interval(confidence)
-    low, high = float(interval.low), float(interval.high)
-    return (low, high) if math.isfinite(low + high) else (math.nan, math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,13 +208,13 @@ class SignificanceRecord(Compared, SignedRank):
 
     def _caveats(self) -> str:
         parts = []
-        if self.smallest_p > self.alpha and self.verdict == "not shown":
+        if self.verdict == "not shown" and self.smallest_p <= self.alpha:
+            parts.append(f"the smallest p possible here is {self.smallest_p:.2g}")
+        elif self.verdict == "not shown":
             parts.append(
                 f"with {self.n - self.zeros} untied units no p below {self.smallest_p:.3g} is "
                 f"possible, so this test could not have shown one"
             )
-        elif self.verdict == "not shown":
-            parts.append(f"the smallest p possible here is {self.smallest_p:.2g}")
         if self.unpaired:
             parts.append(f"without a pair and left out: {listed(self.unpaired)}")
         if self.partial:
@@ -234,8 +228,6 @@ def correct_family(records: Sequence[SignificanceRecord]) -> list[SignificanceRe
     A comparison that could not be made enters with p = 1 (and keeps NaN as its own p_holm), so
     that a missing method never makes the remaining ones look more significant.
     """
-    if not records:
-        return []
     p = [1.0 if math.isnan(record.p) else record.p for record in records]
     return [
         replace(r, p_holm=math.nan if math.isnan(r.p) else float(q), family=len(records))
@@ -259,6 +251,8 @@ def holm(p: Sequence[float]) -> npt.NDArray[np.float64]:
 
 def summary_sentence(records: Sequence[SignificanceRecord]) -> str:
     """The remaining comparisons of a family in one sentence; empty if there are none."""
+    if not records:
+        return ""
     phrases = []
     for record in records:
         a, b = record.spoken
@@ -271,8 +265,6 @@ def summary_sentence(records: Sequence[SignificanceRecord]) -> str:
             numbers = f"{record.median_difference:+.4f}, Holm-corrected {p_text(record.p_holm)}"
             text += f" (median difference {numbers})"
         phrases.append(text)
-    if not phrases:
-        return ""
     return f"In {records[0].measure}, {'; '.join(phrases)}."
 
 

@@ -33,12 +33,11 @@ def unit_intervals(
     for method in others if reference in table.columns else []:
         difference = (table[reference] - table[method]).round(DECIMALS).dropna()
         units: Any = difference.groupby(level=UNIT, sort=True)
-        for (dataset, model), values in units:
-            low, high = t_interval(values.to_numpy(), confidence)
-            mean = float(values.mean())
-            rows.append((dataset, model, reference, method, len(values), mean, low, high))
+        for unit, values in units:
+            interval = t_interval(values.to_numpy(), confidence)
+            rows.append((*unit, reference, method, len(values), float(values.mean()), *interval))
     frame = pd.DataFrame(rows, columns=INTERVAL_COLUMNS)
-    return frame.sort_values(UNIT, kind="stable").reset_index(drop=True)
+    return frame.sort_values(UNIT, kind="stable", ignore_index=True)
 
 
 def t_interval(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:
