@@ -142,11 +142,11 @@ def curve(history: object, reference: str) -> pd.DataFrame:
 
 def result_block(name: str, results: Path, study: Study) -> str:
     """Tables, answer, figures, and what they were made with."""
-    chosen = SNAPSHOTS[name]
+    chosen, copied = SNAPSHOTS[name], ROOT / "results" / name
     folder = ("../" * chosen.page.count("/")) + f"results/{name}"
     parts = []
     for metric in chosen.metrics:
-        parts.append((ROOT / "results" / name / f"test_{metric}.md").read_text().strip())
+        parts.append((copied / f"test_{metric}.md").read_text().strip())
         if chosen.declared == "default":
             parts.append(" ".join(study.answer()))
         else:
@@ -154,10 +154,8 @@ def result_block(name: str, results: Path, study: Study) -> str:
         if metric in chosen.curves:
             parts.append(f"![learning curves]({folder}/learning_curves_{metric}.png)")
         parts.append(f"![paired differences]({folder}/paired_differences_{metric}.png)")
-    for stem in chosen.tables:
-        parts.append((ROOT / "results" / name / f"{stem}.md").read_text().strip())
-    parts.append(made_with(read_runs(results)[0]))
-    return "\n\n".join(parts)
+    parts += [(copied / f"{stem}.md").read_text().strip() for stem in chosen.tables]
+    return "\n\n".join([*parts, made_with(read_runs(results)[0])])
 
 
 def everything_said(study: Study, metric: str) -> list[str]:
@@ -185,10 +183,12 @@ def made_with(runs: list[Run]) -> str:
     )
 
 
-def fill(page: str, block: str, text: str) -> str:
-    """The page with the text between the marks of `block` replaced."""
+def fill(page: str, block: str, text: str) -> None:
+    """Replace the text between the marks of `block` in a page of the repository."""
+    path = ROOT / page
     marks = rf"(<!-- {block}:begin -->\n).*?(<!-- {block}:end -->)"
-    return re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)
+    filled = re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", path.read_text(), flags=re.DOTALL)
+    path.write_text(filled)
 
 
 def fill_published() -> None:
@@ -196,8 +196,7 @@ def fill_published() -> None:
     found = findings(published_folder(ROOT / "results"))
     parts = [findings_table(found).markdown().strip(), *sentences(found)]
     parts.append("![lead by epoch](../results/published/tested/published_growth.png)")
-    path = ROOT / "docs" / "published.md"
-    path.write_text(fill(path.read_text(), "results", "\n\n".join(parts)))
+    fill("docs/published.md", "results", "\n\n".join(parts))
 
 
 def main(name: str, results: Path) -> None:
@@ -206,13 +205,11 @@ def main(name: str, results: Path) -> None:
     write_runs(name, results)
     chosen = SNAPSHOTS[name]
     study = analyse(results, load_declaration(chosen.declared), figures=False)
-    path = ROOT / chosen.page
-    path.write_text(fill(path.read_text(), "results", result_block(name, results, study)))
+    fill(chosen.page, "results", result_block(name, results, study))
     if chosen.answer is not None:
-        page = ROOT / chosen.answer
-        page.write_text(fill(page.read_text(), "answer", " ".join(study.answer())))
+        fill(chosen.answer, "answer", " ".join(study.answer()))
     rows = pd.read_parquet(ROOT / "results" / name / "results.parquet")
-    print(f"results/{name}: {len(rows)} rows; {path.relative_to(ROOT)} filled")
+    print(f"results/{name}: {len(rows)} rows; {chosen.page} filled")
 
 
 if __name__ == "__main__":
