@@ -33,17 +33,17 @@ MODELS = {
     "VGG16": "vgg16", "VGG16BN": "vgg16_bn", "VGG19": "vgg19", "VGG19BN": "vgg19_bn",
     "PreResNet164": "preresnet164", "WideResNet28x10": "wide_resnet28x10",
 }  # fmt: skip
+RELEASED = "aswa_released"
 CONFIGURATION = [*UNIT, "val_ratio"]
 EPOCHS = range(100, 1001, 100)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One question with its test; `difference` is a minus b in points of test accuracy."""
+    """One question with its test: ASWA as released minus `other`, in points of test accuracy."""
 
     question: str
-    a: str
-    b: str
+    other: str
     mean: float
     test: SignedRank
 
@@ -116,22 +116,22 @@ def ask(question: str, figures: pd.DataFrame, by: list[str], epoch: str, other: 
     """
     chosen = figures[figures["epoch"] == epoch]
     wide = chosen.pivot(index=CONFIGURATION, columns="optimizer", values="accuracy")
-    both = wide.reindex(columns=["aswa_released", other]).dropna()
+    both = wide.reindex(columns=[RELEASED, other]).dropna()
     means = both.groupby(level=by, sort=True).mean()
-    a, b = means["aswa_released"].to_numpy(), means[other].to_numpy()
-    return Finding(question, "aswa_released", other, float((a - b).mean()), signed_rank(a, b))
+    a, b = means[RELEASED].to_numpy(), means[other].to_numpy()
+    return Finding(question, other, float((a - b).mean()), signed_rank(a, b))
 
 
 def findings_table(found: Sequence[Finding]) -> TextTable:
     """One row a question; differences in points of test accuracy."""
     rows = tuple(
-        (f.question, f"{legacy.METHODS[f.a]} − {legacy.METHODS[f.b]}", str(f.test.n),
+        (f.question, f"{legacy.METHODS[RELEASED]} − {legacy.METHODS[f.other]}", str(f.test.n),
          f"{f.test.wins} / {f.test.ties} / {f.test.losses}", signed_cell(f.mean, 2),
          signed_cell(f.test.median_difference, 2), p_cell(f.test.p), p_cell(f.test.smallest_p))
         for f in found
     )  # fmt: skip
     asked = pd.DataFrame(
-        [(f.question, f.a, f.b, f.mean) for f in found],
+        [(f.question, RELEASED, f.other, f.mean) for f in found],
         columns=["question", "optimizer_a", "optimizer_b", "mean"],
     )
     tested = ["n", "wins", "ties", "losses", "statistic", "p", "rank_biserial", "median_difference"]
@@ -217,7 +217,7 @@ def growth(folder: Path) -> Drawing:
     for label, part, marker, line in groups:
         lead = [ask("", part, UNIT, str(epoch), "swa").mean for epoch in EPOCHS]
         axis.plot(EPOCHS, lead, marker=marker, linestyle=line, label=label,
-                  color=look("aswa_released", []).colour)  # fmt: skip
+                  color=look(RELEASED, []).colour)  # fmt: skip
     axis.axhline(0, color="#444444", linewidth=1)
     axis.set_xlabel("epoch")
     axis.set_ylabel("ASWA as released − SWA,\npoints of test accuracy")

@@ -28,13 +28,13 @@ from aswa.analysis.rendering.cost_tables import costs_table, decisions_table, me
 from aswa.analysis.rendering.curves import Histories, decision_timelines, learning_curves
 from aswa.analysis.rendering.differences import critical_differences, paired_differences
 from aswa.analysis.rendering.drawing import Drawing
-from aswa.analysis.rendering.query_tables import structures_table
 from aswa.analysis.rendering.report import Study
 from aswa.analysis.rendering.tables import (
     TextTable,
     intervals_table,
     metric_table,
     significance_table,
+    structures_table,
 )
 from aswa.analysis.statistics.compared import frame
 from aswa.analysis.statistics.comparisons import declared_tests

@@ -1,4 +1,4 @@
-"""Tables of a study: mean ± std of the test metrics, decisions, costs.
+"""Tables of a study: test metrics, tests, intervals, logical queries by structure.
 
 A `TextTable` is what a reader sees, the same in markdown, LaTeX, HTML and on the terminal; beside
 it stands the frame with the unrounded numbers.
@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
 from aswa.analysis.records.long_table import UNIT, Cells
 from aswa.analysis.records.names import Names
+from aswa.analysis.records.runs import EVALUATED
 from aswa.analysis.statistics.signed_rank import p_text
 from aswa.analysis.statistics.unit_intervals import told_apart, unit_intervals
 
 DIGITS = {"classification": 4}  # by family of metrics: a point in ten thousand images
+QUERY_DIGITS = 3
 LATEX = {
     "χ": "\\chi", "²": "{}^2", "±": "\\pm", "×": "\\times", "−": "-", "†": "{}^\\dagger",
     "<": "<", ">": ">",
@@ -105,9 +108,7 @@ def metric_table(cells: Cells, name: str, reference: str, confidence: float = 0.
     apart = told_apart(cells.seed_table(name), names, reference, confidence)
     digits = DIGITS.get(metric.family or "", 3)
     rows: list[tuple[str, ...]] = []
-    bold: set[tuple[int, int]] = set()
-    underlined: set[tuple[int, int]] = set()
-    for index, ((dataset, model), part) in enumerate(long.groupby(UNIT)):
+    for (dataset, model), part in long.groupby(UNIT):
         found = {r.optimizer: (r.mean, r.std, r.n) for r in table_rows(part)}
         seeds = part["n"].max()
         texts = []
@@ -115,22 +116,23 @@ def metric_table(cells: Cells, name: str, reference: str, confidence: float = 0.
             mark = " †" if (dataset, model, m) in apart else ""
             texts.append(_mean_std(found.get(m), seeds, digits) + mark)
         rows.append((str(dataset), str(model), *texts, str(seeds)))
-        if metric.higher_is_better is None:
-            continue
-        printed = {m: round(mean, digits) for m, (mean, _, _) in found.items()}
-        order = sorted(set(printed.values()), reverse=metric.higher_is_better)
-        for column, method in enumerate(methods, start=2):
-            if method in printed and printed[method] in order[:2]:
-                best = printed[method] == order[0]
-                (bold if best else underlined).add((index, column))
+    bold = underlined = frozenset[tuple[int, int]]()
+    if metric.higher_is_better is not None:
+        wide = long.pivot(index=UNIT, columns="optimizer", values="mean")[methods]
+        printed = wide.map(lambda mean: round(mean, digits))
+        places = printed.rank(axis=1, method="dense", ascending=metric.sign < 0).to_numpy()
+        bold, underlined = (
+            frozenset((i, 2 + j) for i, j in np.argwhere(places == place).tolist())
+            for place in (1, 2)
+        )
     return TextTable(
         stem=f"test_{metric.stem}",
         title=f"Test {metric.title}, mean ± standard deviation over seeds",
         header=("dataset", "model", *map(names.method, methods), "seeds"),
         rows=tuple(rows),
         numbers=long,
-        bold=frozenset(bold),
-        underlined=frozenset(underlined),
+        bold=bold,
+        underlined=underlined,
         note=f"† {100 * confidence:g}% t interval of the difference from {names.method(reference)} "
         "over common seeds is without 0: about this dataset and model only, not corrected for the "
         "number of marks."
@@ -156,6 +158,50 @@ def intervals_table(
         ("dataset", "model", "difference", "seeds", "mean", f"{100 * confidence:g}% t interval"),
         rows,
         frame,
+    )
+
+
+def structures_table(cells: Cells) -> TextTable | None:
+    """Mean test value over seeds: a row per dataset × model × method, a column per structure.
+
+    Of the first measure that the records declare for queries. Best mean of a unit in bold, with
+    all that print the same. None if no run answered queries.
+    """
+    names = cells.names
+    asked = [metric for metric in names.metrics.values() if metric.family == EVALUATED]
+    wanted = [metric for metric in asked if metric.label == asked[0].label]
+    rows = cells.of_test(metric.name for metric in wanted)
+    if rows.empty:
+        return None
+    long = rows.groupby([*UNIT, "optimizer", "metric"], sort=True)["value"].mean()
+    columns = [metric for metric in wanted if metric.name in set(rows["metric"])]
+    means = long.unstack("metric")[[metric.name for metric in columns]]
+    texts: list[tuple[str, ...]] = []
+    bold: set[tuple[int, int]] = set()
+    for unit, part in means.groupby(level=UNIT, sort=True):
+        of_method = part.reset_index(level=UNIT, drop=True).round(QUERY_DIGITS)
+        best = [
+            math.nan if metric.higher_is_better is None
+            else metric.sign * (metric.sign * of_method[metric.name]).max()
+            for metric in columns
+        ]  # fmt: skip
+        for method in names.in_order(map(str, of_method.index)):
+            values = of_method.loc[method].to_numpy(dtype=float)
+            bold |= {(len(texts), 3 + j) for j, is_it in enumerate(values == best) if is_it}
+            printed = ["missing" if math.isnan(v) else f"{v:.{QUERY_DIGITS}f}" for v in values]
+            texts.append((*map(str, unit), names.method(method), *printed))
+    label = columns[0].label
+    heads = [metric.name.partition("_")[2] or metric.name for metric in columns]
+    parts = zip(heads, columns, strict=True)
+    groups = [f"{head}: {m.part}" for head, m in parts if m.part != f"{head} queries"]
+    return TextTable(
+        stem=f"test_{label.lower()}_by_structure",
+        title=f"Test {label} of logical queries by structure, mean over seeds",
+        header=("dataset", "model", "method", *heads),
+        rows=tuple(texts),
+        numbers=long.rename("mean").reset_index(),
+        bold=frozenset(bold),
+        note=f"Means over structures: {'; '.join(groups)}." if groups else "",
     )
 
 

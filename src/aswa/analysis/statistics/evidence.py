@@ -42,8 +42,8 @@ class Evidence:
 def gather(cells: Cells, declared: Declaration, records: Sequence[SignificanceRecord]) -> Evidence:
     """All of it; `records` are the declared tests, from which the power notes are made."""
     names = cells.names
-    tables = {metric: cells.seed_table(metric) for metric in names.judged(declared.primary_metrics)}
-    tables = {metric: table for metric, table in tables.items() if not table.empty}
+    judged = names.judged(declared.primary_metrics)
+    tables = {m: table for m in judged if not (table := cells.seed_table(m)).empty}
     notes = [power_note(family(records, metric)[0]) for metric in tables]
     posteriors, missing = _posteriors(tables, cells, declared) if declared.rope > 0 else ([], [])
     return Evidence(
