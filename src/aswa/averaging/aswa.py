@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Unpack
+from typing import Unpack
 
 from torch import nn
 
@@ -41,6 +41,8 @@ class ASWA(Scored):
         best_score: v*, never getting worse; NaN before the first decision.
         last_scores: (v, v̂) of the last decision; v̂ is NaN after the first.
     """
+
+    _counters = (*Scored._counters, "n_epochs")
 
     def __init__(
         self, model: nn.Module, start: int = 0, every: int = 1, **options: Unpack[ScoredOptions]
@@ -97,10 +99,6 @@ class ASWA(Scored):
         return look_ahead
 
     def _accept(self, look_ahead: AveragedWeights, v_hat: float) -> None:
-        """Θ_ASWA ← Θ̂, v* ← v̂."""
         self._weights.take(look_ahead)
         self.best_score = v_hat
         self._changed()
-
-    def _counters(self) -> dict[str, Any]:
-        return {**super()._counters(), "n_epochs": self.n_epochs}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import warnings
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import nn
@@ -62,6 +62,12 @@ class Averager:
         last_scores: (v, v̂) behind that decision; None where nothing was decided.
     """
 
+    _counters: ClassVar[tuple[str, ...]] = (
+        "n_averaged",
+        "version",
+        "last_scores",
+    )  # saved beside the weights
+
     def __init__(
         self,
         model: nn.Module,
@@ -77,11 +83,9 @@ class Averager:
         self._batches, self._forward = batches, forward
         self._device = None if device is None else torch.device(device)
         self._copy: AveragedWeights | None = None
-        self._begun = False
-        self._warned = False
+        self._begun = self._warned = False
         self._statistics = 0  # the version to which the batch-norm statistics belong
-        self.n_averaged = 0
-        self.version = 0
+        self.n_averaged = self.version = 0
         self.decision: Decision | None = None
         self.last_scores: tuple[float, float] | None = None
 
@@ -128,14 +132,12 @@ class Averager:
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on exactly, as plain numbers and copied tensors."""
-        weights = self._weights.state_dict() if self._begun else None
-        decision = None if self.decision is None else self.decision.value
         return {
             "method": type(self).__name__,
-            "weights": weights,
-            "decision": decision,
+            "weights": self._weights.state_dict() if self._begun else None,
+            "decision": None if self.decision is None else self.decision.value,
             "statistics": self._statistics,
-            **self._counters(),
+            **{name: getattr(self, name) for name in self._counters},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -148,8 +150,7 @@ class Averager:
             raise ValueError(
                 f"this is the state of {state.get('method')}, not {type(self).__name__}"
             )
-        missing = self.state_dict().keys() - state.keys()
-        if missing:
+        if missing := self.state_dict().keys() - state.keys():
             raise ValueError(
                 f"this state lacks {sorted(missing)}: another version of aswa wrote it"
             )
@@ -160,13 +161,8 @@ class Averager:
         self._begun = state["weights"] is not None
         self._statistics = state["statistics"]
         self.decision = None if state["decision"] is None else Decision(state["decision"])
-        for name in self._counters():
+        for name in self._counters:
             setattr(self, name, state[name])
-
-    def _counters(self) -> dict[str, Any]:
-        """The attributes beside the weights that make up the state."""
-        own = {"n_averaged": self.n_averaged, "version": self.version}
-        return {**own, "last_scores": self.last_scores}
 
     @property
     def _weights(self) -> AveragedWeights:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Unpack
+from typing import Unpack
 
 from torch import nn
 
@@ -25,6 +25,8 @@ class EarlyStopping(Scored):
         best_epoch: the call of `update`, from 1, that had it; 0 before the first.
     """
 
+    _counters = (*Scored._counters, "n_epochs", "best_epoch")
+
     def __init__(
         self, model: nn.Module, patience: float = math.inf, **options: Unpack[ScoredOptions]
     ) -> None:
@@ -32,8 +34,7 @@ class EarlyStopping(Scored):
             raise ValueError(f"EarlyStopping needs patience >= 1, not {patience}")
         super().__init__(model, **options)
         self.patience = patience
-        self.n_epochs = 0
-        self.best_epoch = 0
+        self.n_epochs = self.best_epoch = 0
 
     @property
     def should_stop(self) -> bool:
@@ -49,7 +50,3 @@ class EarlyStopping(Scored):
         if self.best_epoch == 0 or self._better(v, self.best_score):
             self._restart(model)
             self.best_score, self.best_epoch = v, self.n_epochs
-
-    def _counters(self) -> dict[str, Any]:
-        own = {"n_epochs": self.n_epochs, "best_epoch": self.best_epoch}
-        return {**super()._counters(), **own}

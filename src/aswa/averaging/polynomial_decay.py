@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 from torch import nn
 
-from aswa.averaging.averager import Averager, Evaluate, Options, check_turns, has_turn
+from aswa.averaging.averager import Options
+from aswa.averaging.swa import SWA
 
 
-class PolynomialDecay(Averager):
+class PolynomialDecay(SWA):
     """A running average that forgets polynomially, and asks no validation score.
 
         Θ̄_t ← (1 − (η + 1) / (t + η)) · Θ̄_{t−1} + (η + 1) / (t + η) · Θ_t
@@ -30,18 +31,8 @@ class PolynomialDecay(Averager):
     ) -> None:
         if not eta >= 0:
             raise ValueError(f"PolynomialDecay needs eta >= 0, not {eta}")
-        check_turns("PolynomialDecay", start, every=1)
-        super().__init__(model, **options)
-        self.eta, self.start, self.n_epochs = eta, start, 0
+        super().__init__(model, start, **options)
+        self.eta = eta
 
-    def update(self, model: nn.Module, evaluate: Evaluate) -> None:
-        """Average `model` in, if averaging has begun; it is not evaluated."""
-        if has_turn(self.n_epochs, self.start, every=1):
-            t = self.n_averaged + 1
-            self._average(model, (self.eta + 1) / (t + self.eta))
-        else:
-            self._wait(model)
-        self.n_epochs += 1
-
-    def _counters(self) -> dict[str, Any]:
-        return {**super()._counters(), "n_epochs": self.n_epochs}
+    def _weight(self, t: int) -> float:
+        return (self.eta + 1) / (t + self.eta)

@@ -18,9 +18,9 @@ def flat(module: nn.Module) -> Tensor:
     return torch.cat([t.detach().double().flatten() for t in state if t.is_floating_point()])
 
 
-def mean(members: list[Tensor]) -> Tensor:
-    """Equal mean of stored weight vectors [P]."""
-    return torch.stack(members).mean(0)
+def weighted_sum(coefficients: list[float], thetas: list[Tensor]) -> Tensor:
+    """Σ c_t · Θ_t of stored weight vectors [P]."""
+    return torch.stack([c * t for c, t in zip(coefficients, thetas, strict=True)]).sum(0)
 
 
 def worth(score: float, mode: str = "max") -> tuple[bool, float]:
@@ -42,7 +42,7 @@ class ReferenceSWA:
     @property
     def weights(self) -> Tensor:
         """Θ_SWA [P]."""
-        return mean(self.epochs[self.start :: self.every])
+        return torch.stack(self.epochs[self.start :: self.every]).mean(0)
 
 
 class ReferenceEMA:
@@ -64,33 +64,24 @@ class ReferenceEMA:
         """Θ_EMA [P]."""
         later = range(1, len(self.steps))
         beta = [0.0] + [min(self.decay, (1 + t) / (self.warmup + t)) for t in later]
-        weighted = [
-            (1 - beta[t]) * math.prod(beta[t + 1 :]) * theta for t, theta in enumerate(self.steps)
-        ]
-        return torch.stack(weighted).sum(0)
+        share = [(1 - beta[t]) * math.prod(beta[t + 1 :]) for t in range(len(beta))]
+        return weighted_sum(share, self.steps)
 
 
-class ReferencePolynomialDecay:
+class ReferencePolynomialDecay(ReferenceSWA):
     """Explicit sum: epoch t weighs γ_t (1 − γ_{t+1}) ⋯ (1 − γ_T), γ_t = (η + 1) / (t + η)."""
 
     def __init__(self, eta: float, start: int = 0) -> None:
-        self.eta, self.start = eta, start
-        self.epochs: list[Tensor] = []
-
-    def update(self, theta: Tensor) -> None:
-        """Store Θ [P]."""
-        self.epochs.append(theta)
+        super().__init__(start)
+        self.eta = eta
 
     @property
     def weights(self) -> Tensor:
         """Θ̄ [P]."""
         averaged = self.epochs[self.start :]
-        share = [(self.eta + 1) / (t + self.eta) for t in range(1, len(averaged) + 1)]
-        weighted = [
-            share[t] * math.prod(1 - later for later in share[t + 1 :]) * theta
-            for t, theta in enumerate(averaged)
-        ]
-        return torch.stack(weighted).sum(0)
+        gamma = [(self.eta + 1) / (t + self.eta) for t in range(1, len(averaged) + 1)]
+        forgotten = [math.prod(1 - later for later in gamma[t:]) for t in range(1, len(gamma) + 1)]
+        return weighted_sum([g * f for g, f in zip(gamma, forgotten, strict=True)], averaged)
 
 
 class ReferenceEarlyStopping:
@@ -128,7 +119,7 @@ class ReferenceASWA:
     @property
     def weights(self) -> Tensor:
         """Θ_ASWA [P]."""
-        return mean(self.members)
+        return torch.stack(self.members).mean(0)
 
     def update(self, theta: Tensor, v: float, v_hat: float) -> str | None:
         """Θ [P] with score v, and the score that the look-ahead would get; the decision, if due."""
@@ -158,8 +149,7 @@ class ReferenceReleasedASWA:
     @property
     def weights(self) -> Tensor:
         """Θ_A [P]."""
-        pairs = zip(self.coefficients, self.thetas, strict=True)
-        return torch.stack([c * theta for c, theta in pairs]).sum(0)
+        return weighted_sum(self.coefficients, self.thetas)
 
     def update(self, theta: Tensor, v: float, v_hat: float) -> str:
         """As `ReferenceASWA.update`; on the first call v̂ is v, since Θ̂ = Θ."""

@@ -12,8 +12,7 @@ from torch import distributed, nn
 from aswa.averaging.averager import Averager, Evaluate, Options
 from aswa.averaging.undisturbed import undisturbed
 
-Reduce = Callable[[float], float]
-"""From the score of one rank to the score of all."""
+Reduce = Callable[[float], float]  # from the score of one rank to the score of all
 
 
 class ScoredOptions(Options, total=False):
@@ -39,6 +38,8 @@ class Scored(Averager):
         best_score: score of the offered weights, in the metric's own units; NaN before the first.
     """
 
+    _counters = (*Averager._counters, "best_score")
+
     def __init__(
         self,
         model: nn.Module,
@@ -62,16 +63,21 @@ class Scored(Averager):
         super()._changed()
         self._statistics = self.version  # the weights were scored with the statistics they have
 
-    def _counters(self) -> dict[str, Any]:
-        return {**super()._counters(), "best_score": self.best_score}
-
     def _measure(self, module: nn.Module, evaluate: Evaluate) -> float:
-        """The score on which all ranks agree.
+        """The score on which all ranks agree; modes and random state are as before.
 
         Raises:
-            RuntimeError: they do not.
+            RuntimeError: they do not agree.
+            TypeError: `evaluate` gave something that is not one number.
         """
-        value = measure(module, evaluate)
+        with undisturbed(module), torch.no_grad():
+            given = evaluate(module)
+        try:
+            value = float(given)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"evaluate(module) must return one number; got {type(given).__name__}"
+            ) from None
         if self._reduce is not None:
             return float(self._reduce(value))
         if distributed.is_available() and distributed.is_initialized():
@@ -79,37 +85,13 @@ class Scored(Averager):
         return value
 
     def _better(self, a: float, b: float) -> bool:
-        """Whether score a is better than score b."""
-        return better(a, b) if self.mode == "max" else better(-a, -b)
-
-
-def measure(module: nn.Module, evaluate: Evaluate) -> float:
-    """`evaluate(module)`, without gradients and without a trace: modes and random state as before.
-
-    Raises:
-        TypeError: `evaluate` gave something that is not one number.
-    """
-    with undisturbed(module), torch.no_grad():
-        value = evaluate(module)
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"evaluate(module) must return one number; got {type(value).__name__}"
-        ) from None
-
-
-def better(a: float, b: float) -> bool:
-    """a > b, where NaN is worse than every number."""
-    return a > b or (b != b and a == a)
+        """Whether score a is better than score b; NaN is worse than every number."""
+        beats = a > b if self.mode == "max" else a < b
+        return beats or (math.isnan(b) and not math.isnan(a))
 
 
 def _check_agreement(value: float) -> None:
-    """Raise RuntimeError, on all ranks, unless all have the same score."""
-    n = distributed.get_world_size()
-    if n == 1:
-        return
-    scores: list[Any] = [None] * n
+    scores: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(scores, value)
     if len({"nan" if score != score else score for score in scores}) > 1:
         raise RuntimeError(

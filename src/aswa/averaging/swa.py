@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 from torch import nn
 
@@ -21,20 +21,23 @@ class SWA(Averager):
         options: `batches`, `forward` and `device` of `Averager`.
     """
 
+    _counters = (*Averager._counters, "n_epochs")
+
     def __init__(
         self, model: nn.Module, start: int = 0, every: int = 1, **options: Unpack[Options]
     ) -> None:
-        check_turns("SWA", start, every)
+        check_turns(type(self).__name__, start, every)
         super().__init__(model, **options)
         self.start, self.every, self.n_epochs = start, every, 0
 
     def update(self, model: nn.Module, evaluate: Evaluate) -> None:
         """Average `model` in, if its turn has come; it is not evaluated."""
         if has_turn(self.n_epochs, self.start, self.every):
-            self._average(model, 1 / (self.n_averaged + 1))
+            self._average(model, self._weight(self.n_averaged + 1))
         else:
             self._wait(model)
         self.n_epochs += 1
 
-    def _counters(self) -> dict[str, Any]:
-        return {**super()._counters(), "n_epochs": self.n_epochs}
+    def _weight(self, t: int) -> float:
+        """The share of the t-th averaged epoch, from t = 1."""
+        return 1 / t

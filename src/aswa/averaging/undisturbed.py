@@ -19,24 +19,16 @@ def undisturbed(module: nn.Module, batches: Any = None) -> Iterator[None]:
     through. The generators of numpy and of `random` do not.
     """
     modes = [(part, part.training) for part in module.modules()]
-    random_state = torch.get_rng_state()
-    gpu_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    own = [(generator, generator.get_state()) for generator in _generators(batches)]
-    try:
-        yield
-    finally:
-        torch.set_rng_state(random_state)
-        if gpu_states:
-            torch.cuda.set_rng_state_all(gpu_states)
-        for generator, state in own:
-            generator.set_state(state)
-        for part, training in modes:
-            part.training = training
-
-
-def _generators(batches: Any) -> list[torch.Generator]:
-    """The generators from which a loader draws in place of the global one."""
-    if not isinstance(batches, DataLoader):
-        return []
-    found = (batches.generator, getattr(batches.sampler, "generator", None))
-    return [generator for generator in found if generator is not None]
+    own: list[torch.Generator | None] = []  # from which a loader draws in place of the global one
+    if isinstance(batches, DataLoader):
+        own = [batches.generator, getattr(batches.sampler, "generator", None)]
+    states = [(generator, generator.get_state()) for generator in own if generator is not None]
+    gpus = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+    with torch.random.fork_rng(gpus, device_type="cuda"):
+        try:
+            yield
+        finally:
+            for generator, state in states:
+                generator.set_state(state)
+            for part, training in modes:
+                part.training = training

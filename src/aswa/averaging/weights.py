@@ -8,13 +8,10 @@ that is shown.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
-
-HALF = (torch.float16, torch.bfloat16)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -28,10 +25,9 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
 
 
-def named_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def named_state(module: nn.Module) -> dict[str, Tensor]:
     """Every parameter and buffer once, tied ones under their first name."""
-    yield from module.named_parameters()
-    yield from module.named_buffers()
+    return dict([*module.named_parameters(), *module.named_buffers()])
 
 
 class AveragedWeights:
@@ -55,17 +51,18 @@ class AveragedWeights:
     ) -> None:
         self._frozen, self._device = frozen, device
         self.module = copy.deepcopy(model, self._not_copied(model))
-        state = self._state(self.module)
+        state = self._state()
         # fp32 masters of half-precision tensors, by name; other tensors are their own master.
-        self._fp32 = {name: t.float() for name, t in state.items() if t.dtype in HALF}
+        half = (torch.float16, torch.bfloat16)
+        self._fp32 = {name: t.float() for name, t in state.items() if t.dtype in half}
         # Copied, not averaged: what has no mean (counters, flags), and floating-point buffers that
         # hold an infinity, such as attention masks: −inf − (−inf) is not a number.
-        parameters = {name for name, _ in self.module.named_parameters()}
+        buffers = dict(self.module.named_buffers())
         self._copied = {
             name
             for name, tensor in state.items()
             if not (tensor.is_floating_point() or tensor.is_complex())
-            or (name not in parameters and not torch.isfinite(tensor).all())
+            or (name in buffers and not torch.isfinite(tensor).all())
         }
 
     def assign(self, model: nn.Module) -> None:
@@ -104,7 +101,7 @@ class AveragedWeights:
             ValueError: `model` has other tensors than the one this was built from, or trains a
                 parameter that is shared.
         """
-        own, new = dict(named_state(self.module)), dict(named_state(model))
+        own, new = named_state(self.module), named_state(model)
         if [(name, t.shape) for name, t in own.items()] != [(n, t.shape) for n, t in new.items()]:
             raise ValueError(_difference(own, new))
         for name, mine in own.items():
@@ -113,8 +110,16 @@ class AveragedWeights:
                 mine.data = mine.data.to(device)
                 if name in self._fp32:
                     self._fp32[name] = self._fp32[name].to(device)
-        for name in [name for name in own if name in self._frozen]:
-            self._share(name, own.pop(name), new.pop(name))
+        for name in self._frozen:
+            mine, theirs = own.pop(name), new.pop(name)
+            if theirs.requires_grad:
+                raise ValueError(
+                    f"{name!r} was frozen when this averager was built, so its storage is shared "
+                    "and not averaged, but it is trained now; build the averager after unfreezing "
+                    "it"
+                )
+            if mine.device == theirs.device and mine.data_ptr() != theirs.data_ptr():
+                mine.data = theirs.data  # the storage, wherever the running model has it now
         masters = {name: self._fp32.get(name, tensor.detach()) for name, tensor in own.items()}
         return masters, {name: tensor.detach() for name, tensor in new.items()}
 
@@ -143,21 +148,10 @@ class AveragedWeights:
                 )
         self._copy(own, state)
 
-    @staticmethod
-    def _share(name: str, mine: Tensor, theirs: Tensor) -> None:
-        """Use the storage of a frozen parameter, wherever the running model has it now."""
-        if theirs.requires_grad:
-            raise ValueError(
-                f"{name!r} was frozen when this averager was built, so its storage is shared and "
-                "not averaged, but it is trained now; build the averager after unfreezing it"
-            )
-        if mine.device == theirs.device and mine.data_ptr() != theirs.data_ptr():
-            mine.data = theirs.data
-
     def _not_copied(self, model: nn.Module) -> dict[int, object]:
         """What deepcopy need not make: shared parameters, and tensors for another device."""
         memo: dict[int, object] = {}
-        for name, tensor in named_state(model):
+        for name, tensor in named_state(model).items():
             there = tensor.detach().to(self._device or tensor.device)
             if name in self._frozen:
                 # A subclass of Parameter (quantised weights) is more than its storage.
@@ -168,20 +162,21 @@ class AveragedWeights:
                 memo[id(tensor)] = nn.Parameter(there, tensor.requires_grad) if trained else there
         return memo
 
-    def _state(self, module: nn.Module) -> dict[str, Tensor]:
-        """Name → tensor of all that is kept, which is all that is not frozen."""
-        return {n: t.detach() for n, t in named_state(module) if n not in self._frozen}
+    def _state(self) -> dict[str, Tensor]:
+        """Name → tensor that is shown, of all that is kept: all that is not frozen."""
+        state = named_state(self.module)
+        return {name: t.detach() for name, t in state.items() if name not in self._frozen}
 
     def _masters(self) -> dict[str, Tensor]:
         """Name → tensor of all that is kept, in the precision in which it is kept."""
-        return {**self._state(self.module), **self._fp32}
+        return {**self._state(), **self._fp32}
 
     def _copy(self, own: dict[str, Tensor], new: dict[str, Tensor]) -> None:
         """Copy `new` into the masters `own`, and show all masters in the module."""
         if own:  # torch refuses empty lists
             torch._foreach_copy_([*own.values()], [new[name] for name in own])
         if self._fp32:
-            shown = self._state(self.module)
+            shown = self._state()
             torch._foreach_copy_([shown[name] for name in self._fp32], [*self._fp32.values()])
 
 

@@ -10,18 +10,14 @@ from tqdm import tqdm
 
 from aswa import distributed
 from aswa.config import RunConfig
-from aswa.training.work import Work
+from aswa.training.trajectory import Trajectory
 
 
 @contextmanager
-def epoch_bar(config: RunConfig, quiet: bool = False) -> Iterator[Callable[[Work], None]]:
+def epoch_bar(config: RunConfig, quiet: bool = False) -> Iterator[Callable[[Trajectory], object]]:
     """A function to call after each epoch; `quiet` in a sweep, whose runs would mix their bars."""
     quiet = quiet or distributed.rank() != 0 or not sys.stderr.isatty()
     with tqdm(
         total=config.epochs, desc=config.title, unit="epoch", leave=False, disable=quiet
     ) as bar:
-
-        def on_epoch(work: Work) -> None:
-            bar.update(work.epoch - bar.n)
-
-        yield on_epoch
+        yield lambda trajectory: bar.update(trajectory.epoch - bar.n)

@@ -20,7 +20,7 @@ from aswa import distributed
 from aswa.files import write_bytes
 from aswa.results.folder import RunFolder
 from aswa.results.provenance import versions
-from aswa.training.work import Work
+from aswa.training.trajectory import Trajectory
 
 MAX_CHECKPOINT_TIME_SHARE = 1 / 20
 CHANGE_NUMBERS = ("aswa", "torch", "numpy")  # packages
@@ -65,7 +65,7 @@ class Checkpoints:
         interval = max(self._seconds, share) if self._seconds else 0.0
         return self._first and time.monotonic() - self._saved >= interval
 
-    def save(self, work: Work, total: float) -> None:
+    def save(self, work: Trajectory, total: float) -> None:
         """Replace the checkpoint, unless weights are no numbers: then the one before stays.
 
         Args:
@@ -84,16 +84,14 @@ class Checkpoints:
         self._took = self._saved - start
 
     def _write(self, state: dict[str, Any], epoch: int) -> dict[str, Any]:
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        content = buffer.getvalue()
+        content = serialised(state)
         sha256 = hashlib.sha256(content).hexdigest()
         name = f"checkpoint-{epoch:06d}-{sha256[:12]}.pt"  # no content has another's
         write_bytes(self._folder.path / name, content)
         return {"file": name, "epoch": epoch, "sha256": sha256, **self._marks}
 
     def resume(
-        self, work: Work, device: torch.device, how: str, report: Callable[[str], None]
+        self, work: Trajectory, device: torch.device, how: str, report: Callable[[str], None]
     ) -> float:
         """Let `work` go on from the checkpoint.
 
@@ -110,17 +108,26 @@ class Checkpoints:
         if self.entry is None:
             return 0.0
         path = self._folder.path / str(self.entry["file"])
-        restarted = bool(self.entry.get("restarted"))
-        self._marks = {"restarted": True} if how == "restart" else {}
-        if not path.is_file():
-            return self._begin_anew(report, f"the checkpoint {path} is gone")
-        if how == "restart" and not restarted:
-            if self._first:
-                path.rename(f"{path}.kept")
-            return self._begin_anew(report, f"the checkpoint is kept as {path}.kept")
-        anew = f"remove {path.name}" if restarted and how == "restart" else "give resume=restart"
+        restart, restarted = how == "restart", "restarted" in self.entry
+        self._marks = {"restarted": True} if restart else {}
+        if not path.is_file() or (restart and not restarted):
+            why = f"the checkpoint {path} is gone"
+            if path.is_file():
+                why = f"the checkpoint is kept as {path}.kept"
+                if self._first:
+                    path.rename(f"{path}.kept")
+            report(f"{why}; the run starts from the beginning")
+            self.entry = None
+            return 0.0
+        anew = f"remove {path.name}" if restart else "give resume=restart"
         try:
-            total = self._load(work, device, other_versions=how == "force")
+            content = path.read_bytes()
+            if not hashlib.sha256(content).hexdigest().startswith(self.entry["sha256"]):
+                raise ValueError("the content does not match its sha256")
+            state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            if how != "force":
+                _check_versions(state["versions"])
+            work.load_state_dict(state)
         except Exception as error:  # out of memory too; no reason is good enough to lose work
             raise CannotResume(
                 f"{path}: cannot go on from this checkpoint, which is kept: "
@@ -129,28 +136,23 @@ class Checkpoints:
             ) from error
         within = ", in the middle of the next" if work.batches else ""
         report(f"going on after epoch {work.epoch} of {work.epochs}{within}")
-        return total
-
-    def _begin_anew(self, report: Callable[[str], None], why: str) -> float:
-        report(f"{why}; the run starts from the beginning")
-        self.entry = None
-        return 0.0
-
-    def _load(self, work: Work, device: torch.device, other_versions: bool) -> float:
-        assert self.entry is not None
-        content = (self._folder.path / str(self.entry["file"])).read_bytes()
-        if not hashlib.sha256(content).hexdigest().startswith(self.entry["sha256"]):
-            raise ValueError("the content does not match its sha256")
-        state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-        then, now = state["versions"], versions()
-        if other := [name for name in CHANGE_NUMBERS if then.get(name) != now.get(name)]:
-            found = ", ".join(f"{name} {then.get(name)}, now {now.get(name)}" for name in other)
-            if not other_versions:
-                raise ValueError(f"written with {found}; resume=force goes on all the same")
-        work.load_state_dict(state)
         return float(state["total"])
 
     def remove(self) -> None:
         """Delete the checkpoints of a finished run, but not those kept by a restart."""
         for path in self._folder.path.glob("checkpoint-*.pt"):
             path.unlink(missing_ok=True)
+
+
+def serialised(state: dict[str, Any]) -> bytes:
+    """The content of a file of tensors."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _check_versions(then: dict[str, str]) -> None:
+    now = versions()
+    if other := [name for name in CHANGE_NUMBERS if then.get(name) != now.get(name)]:
+        found = ", ".join(f"{name} {then.get(name)}, now {now.get(name)}" for name in other)
+        raise ValueError(f"written with {found}; resume=force goes on all the same")

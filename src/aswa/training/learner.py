@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aswa import distributed
-from aswa.config import RunConfig
+from aswa.config import BaseOptimizerConfig, RunConfig
 from aswa.tasks.task import Task
-from aswa.training.optimizers import build_optimizer
 from aswa.training.schedules import learning_rate
 
 
@@ -60,7 +59,7 @@ class Learner:
         stream = self._stream(f"epoch {epoch}")
         seed = int(torch.randint(2**62, (), generator=stream))
         if self.batches == 0:
-            _seed_global_generators(self._task.device, seed + distributed.rank())
+            torch.manual_seed(seed + distributed.rank())
         self._losses = self._task.losses(self.model, stream, self.batches)
 
     def step(self) -> bool:
@@ -131,10 +130,18 @@ def set_global_generators(device: torch.device, states: list[Tensor]) -> None:
         torch.cuda.set_rng_state(states[1].cpu(), device)
 
 
-def _seed_global_generators(device: torch.device, seed: int) -> None:
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed_all(seed)
+def build_optimizer(
+    config: BaseOptimizerConfig, model: nn.Module, lr: float, sparse_gradient: bool
+) -> torch.optim.Optimizer:
+    """Adam, SGD or Adagrad over the model's trainable parameters, fused where torch has it."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    decay = config.weight_decay
+    if config.name == "adam":
+        return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=True)
+    if config.name == "adagrad":
+        return torch.optim.Adagrad(parameters, lr, weight_decay=decay)
+    fused = None if sparse_gradient else True
+    return torch.optim.SGD(parameters, lr, config.momentum, weight_decay=decay, fused=fused)
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,17 @@ from aswa.tasks.task import Task
 
 
 def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run, of which `found` is what its `Work` found: rows, decisions, seconds."""
+    """The record of a run, of which `found` is what its trajectory gave: rows, decisions, seconds.
+
+    A reader needs no table of names: metrics, methods and settings are described in it.
+    """
     notes: dict[str, Any] = {"collapsed": True} if found["collapsed"] else {}
     if config.reduced:
         notes["reduced"] = config.reduced
     measured = ("decisions", "members", "seconds", "method_seconds")
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    # Of this process, which may be fewer than the machine's.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "schema": SCHEMA,
         "run_id": config.run_id,
@@ -32,38 +38,19 @@ def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -
         "model": config.model.name,
         "seed": config.seed,
         "config": config.resolved,
-        **described(config, dict.fromkeys(row["metric"] for row in found["rows"])),
+        "setting_id": config.setting_id,
+        "setting": config.setting,
+        "setting_ids": config.setting_ids,
+        "metrics": config.metrics(dict.fromkeys(row["metric"] for row in found["rows"])),
+        "methods": {name: {"label": config.method_labels[name]} for name in config.methods},
         "versions": versions(),
         "git": git_state(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "hardware": hardware(device),
+        "device": gpu or "cpu",
+        "hardware": {"cpu": _processor(), "cores": cores, "gpu": gpu},
         "processes": distributed.world_size(),
         "rows": [{**row, **notes} for row in found["rows"]],
         "notes": notes,
         **{key: found[key] for key in measured},
-    }
-
-
-def described(config: RunConfig, metrics: Iterable[str]) -> dict[str, Any]:
-    """What a reader needs to understand the rows without a table of names."""
-    return {
-        "setting_id": config.setting_id,
-        "setting": config.setting,
-        "setting_ids": config.setting_ids,
-        "metrics": config.metrics(metrics),
-        "methods": {name: {"label": config.method_labels[name]} for name in config.methods},
-    }
-
-
-def hardware(device: torch.device) -> dict[str, Any]:
-    """Processor, its cores that this process may use, and GPU."""
-    cuda = device.type == "cuda"
-    return {
-        "cpu": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "gpu": torch.cuda.get_device_name(device) if cuda else None,
     }
 
 

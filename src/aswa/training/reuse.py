@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,21 +21,15 @@ from aswa.results.store import SCHEMA, CorruptRecord, read_record, read_result
 from aswa.tasks.task import Task
 from aswa.training.record import method_rows, run_record
 
-
-class Reused(NamedTuple):
-    """What a run has from another run's weights: record, history, and the weights by method."""
-
-    record: dict[str, Any]
-    history: dict[str, Any]
-    weights: dict[str, list[nn.Module]]
+Reused = tuple[dict[str, Any], dict[str, Any], dict[str, list[nn.Module]]]
 
 
 def evaluate_again(config: RunConfig, task: Task) -> Reused | None:
-    """A run from the weights that another run kept; None if there are none.
+    """A run from the weights that another run kept: record, history, and weights by method.
 
     The weights are those that training would have given: the other run was trained by the same
     packages, and what it kept is as it was evaluated. What the record says of training is the
-    other run's, whose `run_id` and commit it names in `weights_of`.
+    other run's, whose `run_id` and commit it names in `weights_of`. None if there is no such run.
     """
     if "task" not in config.resolved:
         return None
@@ -53,9 +47,8 @@ def evaluate_again(config: RunConfig, task: Task) -> Reused | None:
         except (CorruptRecord, OSError, KeyError, RuntimeError, ValueError):
             continue  # not whole: as if it had kept nothing
         spent = time.perf_counter() - start
-        seconds = {**other["seconds"]}
-        for key in ("evaluate", "total"):
-            seconds[key] = seconds.get(key, 0.0) + spent
+        before = other["seconds"]
+        seconds = before | {key: before.get(key, 0.0) + spent for key in ("evaluate", "total")}
         collapsed = other["status"] == "collapsed"
         found = {**other, "rows": rows, "seconds": seconds, "collapsed": collapsed}
         record = {
@@ -63,7 +56,7 @@ def evaluate_again(config: RunConfig, task: Task) -> Reused | None:
             **{key: other[key] for key in ("device", "hardware", "processes")},
             "weights_of": {"run_id": other["run_id"], "git": other.get("git")},
         }
-        return Reused(record, {**history, "run_id": config.run_id}, weights)
+        return record, {**history, "run_id": config.run_id}, weights
     return None
 
 
@@ -83,7 +76,6 @@ def _trained_alike(config: RunConfig) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _load(folder: Path, name: str, task: Task) -> nn.Module:
-    """What a method kept."""
     model = task.build_model(torch.Generator())
     state = torch.load(folder / "weights" / f"{name}.pt", map_location=task.device)
     model.load_state_dict(state)

@@ -12,7 +12,8 @@ def learning_rate(schedule: ScheduleConfig, lr: float, epoch: int, epochs: int) 
 
     Args:
         schedule: `constant`; `swa`, from `lr` to `swa_lr` (None: half of it), flat to half of
-            `start`, linear to nine tenths, then flat, as in the code of Izmailov et al. 2018;
+            `start` (None: three quarters of the run), linear to nine tenths, then flat, as in the
+            code of Izmailov et al. 2018;
             `fair`, the same with numbers that follow from the method; or `cosine`, to zero.
         lr: the initial rate.
         epoch: from 0.
@@ -22,13 +23,8 @@ def learning_rate(schedule: ScheduleConfig, lr: float, epoch: int, epochs: int) 
         return lr * (1 + math.cos(math.pi * epoch / epochs)) / 2
     if schedule.name in ("swa", "fair"):
         swa_lr = lr / 2 if schedule.swa_lr is None else schedule.swa_lr
-        start = swa_start(schedule.start, epochs)
+        start = epochs * 3 // 4 if schedule.start is None else schedule.start
         t = epoch / max(1, start)
         fraction = min(max((t - 0.5) / 0.4, 0.0), 1.0)
         return lr + (swa_lr - lr) * fraction
     return lr
-
-
-def swa_start(start: int | None, epochs: int) -> int:
-    """Epochs before averaging begins: as given, or three quarters of the run."""
-    return start if start is not None else epochs * 3 // 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import signal
 import time
@@ -21,13 +20,12 @@ from aswa.registry import load
 from aswa.results.folder import RunFolder
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
-from aswa.training.checkpoint import Checkpoints
+from aswa.training.checkpoint import Checkpoints, serialised
 from aswa.training.preemption import Preempted, Preemption
 from aswa.training.record import run_record
 from aswa.training.reuse import evaluate_again
-from aswa.training.trackers import build_tracker, latest, summary
+from aswa.training.trackers import Tracker, latest, summary
 from aswa.training.trajectory import Trajectory
-from aswa.training.work import Work
 
 Report = Callable[[str], None]
 OnEpoch = Callable[[Any], None]
@@ -47,7 +45,7 @@ def execute(
     Args:
         config: of the run.
         report: gets lines for a person.
-        on_epoch: called with the `Work` after every epoch.
+        on_epoch: called with the `Trajectory` after every epoch.
         wait: for another process that is computing the run.
 
     Returns:
@@ -101,7 +99,7 @@ class _Session:
         self.config, self.device, self.folder = config, device, folder
         self.preemption, self.report = preemption, report
         self.first = distributed.rank() == 0
-        self.tracker = build_tracker(config.tracker.name if self.first else "none")
+        self.tracker = Tracker(config.tracker.name if self.first else "none")
         self.checkpoints = Checkpoints(folder, config.checkpoint_seconds)
         self._start, self._earlier = time.perf_counter(), 0.0
 
@@ -141,8 +139,8 @@ class _Session:
             if reused is not None:
                 self.tracker.start(config)
                 self._write(*reused)
-                return reused.record
-        work: Work = Trajectory(config, task)
+                return reused[0]
+        work = Trajectory(config, task)
         self._earlier = self.checkpoints.resume(work, self.device, config.resume, self.report)
         self.tracker.start(config)
         record = self._finish(work, on_epoch)
@@ -152,7 +150,7 @@ class _Session:
             self._write(record, history, work.weights())
         return record
 
-    def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
+    def _finish(self, work: Trajectory, on_epoch: OnEpoch) -> dict[str, Any]:
         """Bring `work` to its end, or save it where a signal ends it."""
 
         def save() -> None:
@@ -189,10 +187,9 @@ class _Session:
         if self.config.save_weights:
             for name, members in weights.items():
                 for number, module in enumerate(members):
-                    buffer = io.BytesIO()
-                    torch.save(module.state_dict(), buffer)  # batch-norm as it was evaluated
+                    content = serialised(module.state_dict())  # batch-norm as it was evaluated
                     file = f"{name}.pt" if len(members) == 1 else f"{name}-{number}.pt"
-                    write_bytes(self.folder.path / "weights" / file, buffer.getvalue())
+                    write_bytes(self.folder.path / "weights" / file, content)
         self.folder.write_result(record, history)
         ended = {"epoch": len(history["epoch"]), "epochs": self.config.epochs}
         self.folder.write_status(record["status"], **ended, seconds=record["seconds"]["total"])
@@ -223,17 +220,17 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ConfigError(f"device={name}: no such device; take cpu, cuda or cuda:1") from None
-    if device.type == "cuda":
-        # Index sums and matrix products in a fixed order, as far as CUDA offers one.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        # That would also fill all new memory with NaN; ours is written before it is read.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", distributed.local_rank())
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type != "cuda":
+        return device
+    # Index sums and matrix products in a fixed order, as far as CUDA offers one.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # That would also fill all new memory with NaN; ours is written before it is read.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    index = distributed.local_rank() if device.index is None else device.index
+    if index >= torch.cuda.device_count():
         raise ConfigError(
             f"device={name}: this machine has {torch.cuda.device_count()} CUDA device(s); "
             "take device=cpu or device=auto"
         )
-    return device
+    return torch.device("cuda", index)

@@ -1,4 +1,4 @@
-"""Mirrors of a run. The results folder is the truth: a mirror that breaks is dropped."""
+"""The mirror of a run. The results folder is the truth: a mirror that breaks is dropped."""
 
 from __future__ import annotations
 
@@ -13,49 +13,38 @@ from aswa.config import RunConfig
 
 
 class Tracker:
-    """Mirrors nothing. The base of those that do."""
-
-    def start(self, config: RunConfig) -> None:
-        """A run begins, or goes on under the same run_id."""
-
-    def log(self, epoch: int, values: dict[str, float]) -> None:
-        """Named values at the end of an epoch."""
-
-    def finish(self, summary: dict[str, Any], failed: bool = False) -> None:
-        """The run is over; `summary` holds its final values."""
-
-    def interrupt(self) -> None:
-        """The process ends before the run does; another one will go on with it."""
-
-
-class WandbTracker(Tracker):
-    """One Weights & Biases run a job, with id = run_id.
+    """One Weights & Biases run a job, with id = run_id; nothing under the name `none`.
 
     `WANDB_MODE` is obeyed; without it the run is online when there is an account and offline
     otherwise. The first failure of W&B is told and ends the mirroring, never the run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._run: Any = None
 
     def start(self, config: RunConfig) -> None:
-        self._try(lambda: self._start(config))
+        """A run begins, or goes on under the same run_id."""
+        if self._name == "wandb":
+            self._try(lambda: self._start(config))
 
     def log(self, epoch: int, values: dict[str, float]) -> None:
+        """Named values at the end of an epoch."""
         if self._run is not None:
             self._try(lambda: self._run.log({"epoch": epoch, **values}, step=epoch))
 
     def finish(self, summary: dict[str, Any], failed: bool = False) -> None:
-        if self._run is not None:
-            self._try(lambda: self._run.summary.update(summary))
-        self._end(exit_code=1 if failed else 0)
+        """The run is over; `summary` holds its final values."""
+        self._end(lambda: self._run.summary.update(summary), exit_code=1 if failed else 0)
 
     def interrupt(self) -> None:
-        if self._run is not None:
-            self._try(lambda: self._run.mark_preempting())
-        self._end(exit_code=1)  # "preempted", until the run goes on under the same id
+        """The process ends before the run does; another one will go on with it."""
+        # "preempted", until the run goes on under the same id
+        self._end(lambda: self._run.mark_preempting(), exit_code=1)
 
-    def _end(self, exit_code: int) -> None:
+    def _end(self, last: Callable[[], None], exit_code: int) -> None:
+        if self._run is not None:
+            self._try(last)
         run, self._run = self._run, None
         if run is not None:
             self._try(lambda: run.finish(exit_code=exit_code))
@@ -65,7 +54,8 @@ class WandbTracker(Tracker):
 
         folder = Path(config.results_dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        mode: Any = os.environ.get("WANDB_MODE") or ("online" if _account() else "offline")
+        account = os.environ.get("WANDB_API_KEY") or wandb.api.api_key  # of `wandb login`
+        mode: Any = os.environ.get("WANDB_MODE") or ("online" if account else "offline")
         self._run = wandb.init(
             project=config.tracker.project,
             entity=config.tracker.entity,
@@ -91,18 +81,6 @@ class WandbTracker(Tracker):
                 with contextlib.suppress(Exception):
                     run.finish(exit_code=1)  # else the next job of this process would log into it
             warnings.warn(f"W&B: {error}; the run goes on without it", stacklevel=2)
-
-
-def _account() -> bool:
-    """Whether W&B finds a key: in the environment or where `wandb login` left it."""
-    import wandb
-
-    return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
-
-
-def build_tracker(name: str) -> Tracker:
-    """The tracker of a configuration, `none` or `wandb`."""
-    return WandbTracker() if name == "wandb" else Tracker()
 
 
 def latest(history: dict[str, Any]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from aswa.averaging import has_batch_norm, recompute_batch_norm
+from aswa.averaging import recompute_batch_norm
 from aswa.averaging.mixing import Mixing
 from aswa.averaging.weights import AveragedWeights
 from aswa.config import RunConfig
@@ -48,20 +48,22 @@ class Progress:
 
 
 class Trajectory:
-    """The `Work` of training: one epoch a unit.
+    """The computation of a run, epoch by epoch, which can stop after any batch or rider and go on.
 
     The running model, which the methods watch, is the learner's; of several learners it is their
-    mean. With one learner this is plain training. A run that is resumed after any batch or rider
-    takes exactly the way of one that was not stopped.
+    mean. With one learner this is plain training. A resumed run takes exactly the way of one that
+    was not stopped.
 
-    Args:
-        pause: called within an epoch after every batch and every rider.
+    Attributes:
+        epoch, epochs: done, and of the whole run.
+        pause: called within an epoch where the state is whole, after every batch and every rider;
+            may save, or raise to end.
+        interruptible: no state changes at this moment, so an exception may end the run here.
     """
 
-    def __init__(
-        self, config: RunConfig, task: Task, pause: Callable[[], None] = lambda: None
-    ) -> None:
-        self.config, self.task, self.pause = config, task, pause
+    def __init__(self, config: RunConfig, task: Task) -> None:
+        self.config, self.task = config, task
+        self.pause: Callable[[], None] = lambda: None
         population = config.population
         self.learners = [Learner(config, task, number) for number in range(population.members)]
         self.mixing: Mixing = load(mixings()[population.name])(**population.options)
@@ -179,7 +181,7 @@ class Trajectory:
         self._mean.assign(self._models[0])
         for n, model in enumerate(self._models[1:], start=1):
             self._mean.lerp(model, 1 / (n + 1))
-        if statistics and self._batches is not None and has_batch_norm(self.model):
+        if statistics and self._batches is not None:
             recompute_batch_norm(self.model, self._batches)
 
     def _evaluate(self, *members: nn.Module) -> float:
@@ -202,9 +204,9 @@ class Trajectory:
         return score
 
     def _extend_history(self, loss: float) -> None:
-        """One more entry of the history, all of it or nothing."""
         every, epoch = max(1, self.epochs // CURVE_POINTS), self.epoch + 1
         measure = epoch % every == 0 or epoch >= self.epochs
+        # An evaluation may be broken off: all of an entry is written, or nothing.
         points = [rider.point(self._evaluate, measure) for rider in self.riders.values()]
         self.losses.append(loss)
         for rider, point in zip(self.riders.values(), points, strict=True):

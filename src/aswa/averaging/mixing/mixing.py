@@ -21,18 +21,19 @@ class Mixing(Protocol):
         self, members: Sequence[nn.Module], optimizers: Sequence[Optimizer], rate: float
     ) -> None:
         """Call after all members have made an optimizer step; `rate` is lr_t / lr_0."""
-        ...
 
     def epoch(
         self, members: Sequence[nn.Module], optimizers: Sequence[Optimizer], epoch: int
     ) -> None:
         """Call after all members have ended epoch number `epoch`, from 1."""
-        ...
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on exactly, as plain numbers and copied tensors."""
-        ...
+        return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        ...
+
+
+class Independent(Mixing):
+    """No mixing, the control of every other: each member takes the way of a run alone."""
