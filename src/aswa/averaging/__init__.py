@@ -18,15 +18,10 @@ Caveats:
 - ASWA selects on validation data every epoch. Compare it with the best epoch by validation
   (`EarlyStopping` with infinite patience), not with the last epoch.
 - Batch-norm: give `batches=loader`, training inputs from which the statistics of averaged weights
-  are recomputed (and `forward=` where a batch is neither inputs, (inputs, …) nor a dict of them).
-  ASWA does so before it scores; for SWA and EMA `members()` does, so call it before `module` is
-  evaluated or saved.
-- Cost: an ASWA epoch is one evaluation of Θ and one of Θ̂, and two copies of the trained weights;
-  `every=k` asks every k-th epoch only, `device="cpu"` keeps the average off the GPU.
+  are recomputed. ASWA does so before it scores; for SWA and EMA `members()` does, so call it
+  before `module` is evaluated or saved.
 - Frozen parameters are shared, not copied: whatever changes them changes the average too, and
   they must not be unfrozen later.
-- Distributed training: all ranks update together. Where each scores a shard of the validation
-  split, `reduce=` makes one score of theirs; ranks that disagree without it are refused.
 - Generators of numpy and `random` from which `evaluate` or a loader draws are not put back.
 """
 

@@ -101,4 +101,4 @@ class ASWA(Scored):
     def _accept(self, look_ahead: AveragedWeights, v_hat: float) -> None:
         self._weights.take(look_ahead)
         self.best_score = v_hat
-        self._changed()
+        self.version += 1

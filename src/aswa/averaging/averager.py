@@ -171,15 +171,11 @@ class Averager:
             self._copy = AveragedWeights(self._running, self._frozen, self._device)
         return self._copy
 
-    def _changed(self) -> None:
-        """The offered weights are others than before."""
-        self.version += 1
-
     def _restart(self, model: nn.Module) -> None:
         """Θ_avg ← Θ, n ← 1."""
         self._weights.assign(unwrapped(model))
         self._begun, self.n_averaged = True, 1
-        self._changed()
+        self.version += 1
 
     def _average(self, model: nn.Module, weight: float) -> None:
         """Θ_avg ← Θ_avg + weight · (Θ − Θ_avg), n ← n + 1; from nothing, Θ_avg ← Θ."""
@@ -188,17 +184,15 @@ class Averager:
             return
         self._weights.lerp(unwrapped(model), weight)
         self.n_averaged += 1
-        self._changed()
+        self.version += 1
 
     def _wait(self, model: nn.Module) -> None:
         """An update without a turn: until the average begins, `module` shows Θ."""
-        if self._begun:
-            return
-        self._running = unwrapped(model)
-        if self._copy is not None:
-            self._copy.assign(self._running)
-        self._changed()
-        self._statistics = self.version
+        if not self._begun:
+            self._running = unwrapped(model)
+            if self._copy is not None:
+                self._copy.assign(self._running)
+            self.version += 1
 
     @property
     def _stale(self) -> bool:

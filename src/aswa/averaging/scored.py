@@ -39,6 +39,7 @@ class Scored(Averager):
     """
 
     _counters = (*Averager._counters, "best_score")
+    _stale = False  # the weights were scored with the statistics they have
 
     def __init__(
         self,
@@ -58,10 +59,6 @@ class Scored(Averager):
     def score(self) -> float | None:
         """`best_score`, once there is an average."""
         return self.best_score if self._begun else None
-
-    def _changed(self) -> None:
-        super()._changed()
-        self._statistics = self.version  # the weights were scored with the statistics they have
 
     def _measure(self, module: nn.Module, evaluate: Evaluate) -> float:
         """The score on which all ranks agree; modes and random state are as before.

@@ -24,4 +24,4 @@ class SGD(Averager):
         """Follow `model`; it is not evaluated."""
         self._running = unwrapped(model)
         self.n_averaged = 1
-        self._changed()
+        self.version += 1

@@ -182,14 +182,11 @@ class AveragedWeights:
 
 def _difference(own: dict[str, Tensor], new: dict[str, Tensor]) -> str:
     """Which tensor makes a model another model than the one that an average was built from."""
-
-    def shape(state: dict[str, Tensor], name: str) -> str:
-        return str(tuple(state[name].shape)) if name in state else "absent"
-
-    odd = [name for name in [*new, *own] if shape(own, name) != shape(new, name)]
-    if not odd:
-        return "the model has the tensors of the one this averager was built with in another order"
-    return (
-        f"the model differs from the one this averager was built with, at {odd[0]!r}: "
-        f"{shape(new, odd[0])} now, {shape(own, odd[0])} then; build a new averager for a new model"
-    )
+    for name in [*new, *own]:
+        now, then = (tuple(s[name].shape) if name in s else "absent" for s in (new, own))
+        if now != then:
+            return (
+                f"the model differs from the one this averager was built with, at {name!r}: "
+                f"{now} now, {then} then; build a new averager for a new model"
+            )
+    return "the model has the tensors of the one this averager was built with in another order"

@@ -40,12 +40,14 @@ class Checkpoints:
 
     Attributes:
         entry: what the status says of the checkpoint that counts; None if there is none.
+        total: seconds that the run took so far, those before an interruption included.
     """
 
     def __init__(self, folder: RunFolder, seconds: float) -> None:
         self._folder, self._seconds = folder, seconds
         self._first = distributed.rank() == 0
-        self._saved, self._took = time.monotonic(), 0.0
+        self._saved = self._start = time.monotonic()
+        self._took = 0.0
         self._marks: dict[str, Any] = {}
         self.entry = distributed.broadcast_object(self._named() if self._first else None)
 
@@ -59,22 +61,22 @@ class Checkpoints:
         return entry
 
     @property
+    def total(self) -> float:
+        return time.monotonic() - self._start
+
+    @property
     def due(self) -> bool:
         """Whether the first process's clock asks for a checkpoint."""
         share = self._took / MAX_CHECKPOINT_TIME_SHARE
         interval = max(self._seconds, share) if self._seconds else 0.0
         return self._first and time.monotonic() - self._saved >= interval
 
-    def save(self, work: Trajectory, total: float) -> None:
-        """Replace the checkpoint, unless weights are no numbers: then the one before stays.
-
-        Args:
-            total: seconds that the run took so far, those before an interruption included.
-        """
+    def save(self, work: Trajectory) -> None:
+        """Replace the checkpoint, unless weights are no numbers: then the one before stays."""
         if not work.weights_finite:
             return
         start = time.monotonic()
-        state = work.state_dict() | {"total": total, "versions": versions()}
+        state = work.state_dict() | {"total": self.total, "versions": versions()}
         if self._first:
             before, self.entry = self.entry, self._write(state, work.epoch)
             self._folder.write_status("running", checkpoint=self.entry, epochs=work.epochs)
@@ -92,21 +94,18 @@ class Checkpoints:
 
     def resume(
         self, work: Trajectory, device: torch.device, how: str, report: Callable[[str], None]
-    ) -> float:
-        """Let `work` go on from the checkpoint.
+    ) -> None:
+        """Let `work` go on from the checkpoint, where there is one.
 
         Args:
             how: `auto`; `force`, also with other versions of packages; `restart`, from the
                 beginning, once: a checkpoint that a restarted run wrote is resumed.
 
-        Returns:
-            seconds spent before; 0 for a run from the beginning.
-
         Raises:
             CannotResume: says why and what to do. `work` is spoilt then.
         """
         if self.entry is None:
-            return 0.0
+            return
         path = self._folder.path / str(self.entry["file"])
         restart, restarted = how == "restart", "restarted" in self.entry
         self._marks = {"restarted": True} if restart else {}
@@ -118,7 +117,7 @@ class Checkpoints:
                     path.rename(f"{path}.kept")
             report(f"{why}; the run starts from the beginning")
             self.entry = None
-            return 0.0
+            return
         anew = f"remove {path.name}" if restart else "give resume=restart"
         try:
             content = path.read_bytes()
@@ -134,9 +133,9 @@ class Checkpoints:
                 f"{type(error).__name__}: {error}. Mend the cause and give the same command, or "
                 f"{anew} to begin anew"
             ) from error
+        self._start -= state["total"]
         within = ", in the middle of the next" if work.batches else ""
         report(f"going on after epoch {work.epoch} of {work.epochs}{within}")
-        return float(state["total"])
 
     def remove(self) -> None:
         """Delete the checkpoints of a finished run, but not those kept by a restart."""

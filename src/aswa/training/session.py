@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from aswa.training.trackers import Tracker, latest, summary
 from aswa.training.trajectory import Trajectory
 
 Report = Callable[[str], None]
-OnEpoch = Callable[[Any], None]
+OnEpoch = Callable[[Any], object]
 
 
 def execute(
@@ -85,23 +85,20 @@ def find_or_compute(
     return record, True
 
 
+@dataclass
 class _Session:
     """The computation of a run in its locked folder."""
 
-    def __init__(
-        self,
-        config: RunConfig,
-        device: torch.device,
-        folder: RunFolder,
-        preemption: Preemption,
-        report: Report,
-    ) -> None:
-        self.config, self.device, self.folder = config, device, folder
-        self.preemption, self.report = preemption, report
+    config: RunConfig
+    device: torch.device
+    folder: RunFolder
+    preemption: Preemption
+    report: Report
+
+    def __post_init__(self) -> None:
         self.first = distributed.rank() == 0
-        self.tracker = Tracker(config.tracker.name if self.first else "none")
-        self.checkpoints = Checkpoints(folder, config.checkpoint_seconds)
-        self._start, self._earlier = time.perf_counter(), 0.0
+        self.tracker = Tracker(self.config.tracker.name if self.first else "none")
+        self.checkpoints = Checkpoints(self.folder, self.config.checkpoint_seconds)
 
     def run(self, on_epoch: OnEpoch) -> dict[str, Any] | None:
         """The record; None if a signal ended the run, which is saved."""
@@ -141,10 +138,10 @@ class _Session:
                 self._write(*reused)
                 return reused[0]
         work = Trajectory(config, task)
-        self._earlier = self.checkpoints.resume(work, self.device, config.resume, self.report)
+        self.checkpoints.resume(work, self.device, config.resume, self.report)
         self.tracker.start(config)
         record = self._finish(work, on_epoch)
-        record["seconds"]["total"] = self._total()
+        record["seconds"]["total"] = self.checkpoints.total
         if self.first:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
             self._write(record, history, work.weights())
@@ -152,12 +149,9 @@ class _Session:
 
     def _finish(self, work: Trajectory, on_epoch: OnEpoch) -> dict[str, Any]:
         """Bring `work` to its end, or save it where a signal ends it."""
-
-        def save() -> None:
-            self.checkpoints.save(work, self._total())
-
-        preemption = self.preemption
-        preemption.due, preemption.save = lambda: self.checkpoints.due, save
+        preemption, checkpoints = self.preemption, self.checkpoints
+        preemption.due = lambda: checkpoints.due
+        preemption.save = lambda: checkpoints.save(work)
         preemption.interruptible = lambda: work.interruptible
         work.pause = preemption.pause
         try:
@@ -169,13 +163,9 @@ class _Session:
             with preemption.at_any_moment():  # from here on the weights stay as they are
                 found = work.record()
         except Preempted:
-            save()
+            checkpoints.save(work)
             raise
         return run_record(self.config, self.device, found)
-
-    def _total(self) -> float:
-        """Seconds that the run took so far, those before an interruption included."""
-        return self._earlier + time.perf_counter() - self._start
 
     def _write(
         self,

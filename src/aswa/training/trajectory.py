@@ -34,17 +34,11 @@ class Diverged(RuntimeError):
 
 @dataclass
 class Progress:
-    """How far an epoch is after its batches.
+    """How far an epoch is after its batches."""
 
-    Attributes:
-        loss: mean training loss, once the epoch is trained.
-        updated: riders that have seen the epoch.
-        score: validation score of the running model, once measured.
-    """
-
-    loss: float | None = None
-    updated: int = 0
-    score: float | None = None
+    loss: float | None = None  # the mean in training, once the epoch is trained
+    updated: int = 0  # riders that have seen the epoch
+    score: float | None = None  # of the running model on the validation split, once measured
 
 
 class Trajectory:
@@ -142,7 +136,6 @@ class Trajectory:
             learner.forget()
 
     def _train(self) -> float:
-        """Mean training loss of one epoch."""
         for learner in self.learners:
             self._activate(learner)
             learner.begin(self.epoch)
@@ -179,8 +172,8 @@ class Trajectory:
         if self._mean is None:
             return
         self._mean.assign(self._models[0])
-        for n, model in enumerate(self._models[1:], start=1):
-            self._mean.lerp(model, 1 / (n + 1))
+        for n, model in enumerate(self._models[1:], start=2):
+            self._mean.lerp(model, 1 / n)
         if statistics and self._batches is not None:
             recompute_batch_norm(self.model, self._batches)
 
