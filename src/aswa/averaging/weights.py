@@ -105,13 +105,14 @@ class AveragedWeights:
         if [(name, t.shape) for name, t in own.items()] != [(n, t.shape) for n, t in new.items()]:
             raise ValueError(_difference(own, new))
         for name, mine in own.items():
-            device = self._device or new[name].device
+            theirs = new[name]
+            device = self._device or theirs.device
             if mine.device != device:
                 mine.data = mine.data.to(device)
                 if name in self._fp32:
                     self._fp32[name] = self._fp32[name].to(device)
-        for name in self._frozen:
-            mine, theirs = own.pop(name), new.pop(name)
+            if name not in self._frozen:
+                continue
             if theirs.requires_grad:
                 raise ValueError(
                     f"{name!r} was frozen when this averager was built, so its storage is shared "
@@ -120,8 +121,9 @@ class AveragedWeights:
                 )
             if mine.device == theirs.device and mine.data_ptr() != theirs.data_ptr():
                 mine.data = theirs.data  # the storage, wherever the running model has it now
-        masters = {name: self._fp32.get(name, tensor.detach()) for name, tensor in own.items()}
-        return masters, {name: tensor.detach() for name, tensor in new.items()}
+        kept = [name for name in own if name not in self._frozen]
+        masters = {name: self._fp32.get(name, own[name].detach()) for name in kept}
+        return masters, {name: new[name].detach() for name in kept}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Name → tensor, copied, in the precision in which the average is kept; none is frozen."""

@@ -117,10 +117,8 @@ class Learner:
 
 def global_generators(device: torch.device) -> list[Tensor]:
     """States of the generators that dropout draws from."""
-    states = [torch.get_rng_state()]
-    if device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(device))
-    return states
+    gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *gpu]
 
 
 def set_global_generators(device: torch.device, states: list[Tensor]) -> None:

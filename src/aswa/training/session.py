@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,7 +144,8 @@ class _Session:
         record["seconds"]["total"] = self.checkpoints.total
         if self.first:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
-            self._write(record, history, work.weights())
+            weights = {name: rider.averager.members() for name, rider in work.riders.items()}
+            self._write(record, history, weights)
         return record
 
     def _finish(self, work: Trajectory, on_epoch: OnEpoch) -> dict[str, Any]:
@@ -168,10 +169,7 @@ class _Session:
         return run_record(self.config, self.device, found)
 
     def _write(
-        self,
-        record: dict[str, Any],
-        history: dict[str, Any],
-        weights: Mapping[str, Sequence[nn.Module]],
+        self, record: dict[str, Any], history: dict[str, Any], weights: dict[str, list[nn.Module]]
     ) -> None:
         """Everything of a finished run, `result.json` last but for the status."""
         if self.config.save_weights:

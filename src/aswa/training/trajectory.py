@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ class Trajectory:
     @property
     def finished(self) -> bool:
         """All epochs are done, or no method wants more."""
-        stopped = [rider.averager.should_stop for rider in self.riders.values()]
+        stopped = (rider.averager.should_stop for rider in self.riders.values())
         return self.epoch >= self.epochs or all(stopped)
 
     @property
@@ -129,9 +129,14 @@ class Trajectory:
                 rider.update(self.model, self._evaluate, self.epoch + 1)
             progress.updated += 1
             self.pause()
-        self._extend_history(progress.loss)
-        self.epoch += 1
-        self.progress = Progress()
+        every, epoch = max(1, self.epochs // CURVE_POINTS), self.epoch + 1
+        measure = epoch % every == 0 or epoch >= self.epochs
+        # An evaluation may be broken off: all of an epoch's end happens, or nothing.
+        points = [rider.point(self._evaluate, measure) for rider in self.riders.values()]
+        for rider, point in zip(self.riders.values(), points, strict=True):
+            rider.valid.append(point)
+        self.losses.append(progress.loss)
+        self.epoch, self.progress = epoch, Progress()
         for learner in self.learners:
             learner.forget()
 
@@ -195,19 +200,6 @@ class Trajectory:
         if running:
             self.progress.score = score
         return score
-
-    def _extend_history(self, loss: float) -> None:
-        every, epoch = max(1, self.epochs // CURVE_POINTS), self.epoch + 1
-        measure = epoch % every == 0 or epoch >= self.epochs
-        # An evaluation may be broken off: all of an entry is written, or nothing.
-        points = [rider.point(self._evaluate, measure) for rider in self.riders.values()]
-        self.losses.append(loss)
-        for rider, point in zip(self.riders.values(), points, strict=True):
-            rider.valid.append(point)
-
-    def weights(self) -> dict[str, Sequence[nn.Module]]:
-        """What each method offers: one module or several, with statistics that belong to them."""
-        return {name: rider.averager.members() for name, rider in self.riders.items()}
 
     def record(self) -> dict[str, Any]:
         """What the methods offer, evaluated, on the test split for the only time."""
