@@ -10,14 +10,14 @@ from tqdm import tqdm
 
 from aswa import distributed
 from aswa.config import RunConfig
-from aswa.training.trajectory import Trajectory
+from aswa.training.work import Work
 
 
 @contextmanager
-def epoch_bar(config: RunConfig, quiet: bool = False) -> Iterator[Callable[[Trajectory], object]]:
+def epoch_bar(config: RunConfig, quiet: bool = False) -> Iterator[Callable[[Work], object]]:
     """A function to call after each epoch; `quiet` in a sweep, whose runs would mix their bars."""
     quiet = quiet or distributed.rank() != 0 or not sys.stderr.isatty()
     with tqdm(
         total=config.epochs, desc=config.title, unit="epoch", leave=False, disable=quiet
     ) as bar:
-        yield lambda trajectory: bar.update(trajectory.epoch - bar.n)
+        yield lambda work: bar.update(work.epoch - bar.n)

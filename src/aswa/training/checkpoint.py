@@ -20,7 +20,7 @@ from aswa import distributed
 from aswa.files import write_bytes
 from aswa.results.folder import RunFolder
 from aswa.results.provenance import versions
-from aswa.training.trajectory import Trajectory
+from aswa.training.work import Work
 
 MAX_CHECKPOINT_TIME_SHARE = 1 / 20
 CHANGE_NUMBERS = ("aswa", "torch", "numpy")  # packages
@@ -71,7 +71,7 @@ class Checkpoints:
         interval = max(self._seconds, share) if self._seconds else 0.0
         return self._first and time.monotonic() - self._saved >= interval
 
-    def save(self, work: Trajectory) -> None:
+    def save(self, work: Work) -> None:
         """Replace the checkpoint, unless weights are no numbers: then the one before stays."""
         if not work.weights_finite:
             return
@@ -93,7 +93,7 @@ class Checkpoints:
         return {"file": name, "epoch": epoch, "sha256": sha256, **self._marks}
 
     def resume(
-        self, work: Trajectory, device: torch.device, how: str, report: Callable[[str], None]
+        self, work: Work, device: torch.device, how: str, report: Callable[[str], None]
     ) -> None:
         """Let `work` go on from the checkpoint, where there is one.
 

@@ -25,7 +25,7 @@ from aswa.training.preemption import Preempted, Preemption
 from aswa.training.record import run_record
 from aswa.training.reuse import evaluate_again
 from aswa.training.trackers import Tracker, latest, summary
-from aswa.training.trajectory import Trajectory
+from aswa.training.work import Work
 
 Report = Callable[[str], None]
 OnEpoch = Callable[[Any], object]
@@ -45,7 +45,7 @@ def execute(
     Args:
         config: of the run.
         report: gets lines for a person.
-        on_epoch: called with the `Trajectory` after every epoch.
+        on_epoch: called with the `Work` after every epoch.
         wait: for another process that is computing the run.
 
     Returns:
@@ -126,8 +126,9 @@ class _Session:
         config = self.config
         _check(config, self.device)
         self._note("running", epochs=config.epochs)
+        declared = config.kind.tasks[config.task.name]
         try:
-            task: Task = load(config.kind.tasks[config.task.name].path)(config, self.device)
+            task: Task = load(declared.path)(config, self.device)
         except FileNotFoundError as error:
             raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
         if self.checkpoints.entry is None and distributed.world_size() == 1:
@@ -137,18 +138,18 @@ class _Session:
                 self.tracker.start(config)
                 self._write(*reused)
                 return reused[0]
-        work = Trajectory(config, task)
+        _check_selection(config, task)
+        work: Work = load(declared.work)(config, task)
         self.checkpoints.resume(work, self.device, config.resume, self.report)
         self.tracker.start(config)
         record = self._finish(work, on_epoch)
         record["seconds"]["total"] = self.checkpoints.total
         if self.first:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
-            weights = {name: rider.averager.members() for name, rider in work.riders.items()}
-            self._write(record, history, weights)
+            self._write(record, history, work.weights())
         return record
 
-    def _finish(self, work: Trajectory, on_epoch: OnEpoch) -> dict[str, Any]:
+    def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
         """Bring `work` to its end, or save it where a signal ends it."""
         preemption, checkpoints = self.preemption, self.checkpoints
         preemption.due = lambda: checkpoints.due
@@ -193,6 +194,16 @@ def _check(config: RunConfig, device: torch.device) -> None:
         raise ConfigError(
             f"dataset={config.dataset.name}: one run of this kind does not share its work among "
             "processes of torchrun; several run side by side, with -m and hydra/launcher=joblib"
+        )
+
+
+def _check_selection(config: RunConfig, task: Task) -> None:
+    """Methods select by the highest score, so the selection metric has to be better when higher."""
+    name = task.selection_metric
+    if config.metrics([name])[name]["higher_is_better"] is not True:
+        raise ConfigError(
+            f"task={config.task.name}: its selection_metric {name!r} is not declared with "
+            "higher_is_better=True; select by a metric that is, such as the negative of an error"
         )
 
 

@@ -42,7 +42,7 @@ class Progress:
 
 
 class Trajectory:
-    """The computation of a run, epoch by epoch, which can stop after any batch or rider and go on.
+    """The `Work` of training, epoch by epoch, which can stop after any batch or rider and go on.
 
     The running model, which the methods watch, is the learner's; of several learners it is their
     mean. With one learner this is plain training. A resumed run takes exactly the way of one that
@@ -200,6 +200,10 @@ class Trajectory:
         if running:
             self.progress.score = score
         return score
+
+    def weights(self) -> dict[str, list[nn.Module]]:
+        """What each method offers: one module or several, with statistics that belong to them."""
+        return {name: rider.averager.members() for name, rider in self.riders.items()}
 
     def record(self) -> dict[str, Any]:
         """What the methods offer, evaluated, on the test split for the only time."""
