@@ -2,33 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
-
-
-def train() -> int:
-    """`aswa-train`"""
-    return _run("aswa.train", "experiments")
-
-
-def analyze() -> int:
-    """`aswa-analyze`"""
-    return _run("aswa.analyze", "analysis")
-
-
-def fetch() -> int:
-    """`aswa-fetch`"""
-    return _run("aswa.fetch", "experiments")
-
-
-def status() -> int:
-    """`aswa-status`"""
-    return _run("aswa.status", "experiments")
-
-
-def queries() -> int:
-    """`aswa-queries`"""
-    return _run("aswa.queries.command", "experiments")
 
 
 def _run(module: str, extra: str) -> int:
@@ -42,3 +18,10 @@ def _run(module: str, extra: str) -> int:
         print(f"aswa: {words}", file=sys.stderr)
         return 2
     return main() or 0
+
+
+train = functools.partial(_run, "aswa.train", "experiments")
+analyze = functools.partial(_run, "aswa.analyze", "analysis")
+fetch = functools.partial(_run, "aswa.fetch", "experiments")
+status = functools.partial(_run, "aswa.status", "experiments")
+queries = functools.partial(_run, "aswa.queries.command", "experiments")

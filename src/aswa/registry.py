@@ -37,16 +37,16 @@ MODELS: dict[str, str] = {
     "complex": "aswa.models.kge.complex:ComplEx",
     "qmult": "aswa.models.kge.qmult:QMult",
     "keci": "aswa.models.kge.keci:Keci",
-    "vgg16": "aswa.models.image.vgg:VGG",
-    "vgg16_bn": "aswa.models.image.vgg:VGG",
-    "vgg19": "aswa.models.image.vgg:VGG",
-    "vgg19_bn": "aswa.models.image.vgg:VGG",
-    "preresnet11": "aswa.models.image.preresnet:PreResNet",
-    "preresnet110": "aswa.models.image.preresnet:PreResNet",
-    "preresnet164": "aswa.models.image.preresnet:PreResNet",
-    "wide_resnet10x1": "aswa.models.image.wide_resnet:WideResNet",
-    "wide_resnet28x10": "aswa.models.image.wide_resnet:WideResNet",
+    **dict.fromkeys(("vgg16", "vgg16_bn", "vgg19", "vgg19_bn"), "aswa.models.image.vgg:VGG"),
+    **dict.fromkeys(
+        ("preresnet11", "preresnet110", "preresnet164"), "aswa.models.image.preresnet:PreResNet"
+    ),
+    **dict.fromkeys(
+        ("wide_resnet10x1", "wide_resnet28x10"), "aswa.models.image.wide_resnet:WideResNet"
+    ),
 }
+
+RELEASED = "aswa.averaging.aswa_released:ReleasedASWA"
 
 METHODS: dict[str, Method] = {
     "sgd": Method("aswa.averaging.sgd:SGD", "SGD", averages=False),
@@ -56,22 +56,18 @@ METHODS: dict[str, Method] = {
         "aswa.averaging.early_stopping:EarlyStopping", "Early stopping", averages=False
     ),
     "aswa": Method("aswa.averaging.aswa:ASWA", "ASWA"),
-    "aswa_released": Method("aswa.averaging.aswa_released:ReleasedASWA", "ASWA as released"),
+    "aswa_released": Method(RELEASED, "ASWA as released"),
     # One deviation of the released code each.
-    "aswa_unrestored": Method("aswa.averaging.aswa_released:ReleasedASWA", "ASWA (rejected kept)"),
-    "aswa_forgetful": Method(
-        "aswa.averaging.aswa_released:ReleasedASWA", "ASWA (member forgotten)"
-    ),
-    "aswa_soft_only": Method("aswa.averaging.aswa_released:ReleasedASWA", "ASWA (no hard update)"),
-    "aswa_ties": Method("aswa.averaging.aswa_released:ReleasedASWA", "ASWA (ties accepted)"),
+    "aswa_unrestored": Method(RELEASED, "ASWA (rejected kept)"),
+    "aswa_forgetful": Method(RELEASED, "ASWA (member forgotten)"),
+    "aswa_soft_only": Method(RELEASED, "ASWA (no hard update)"),
+    "aswa_ties": Method(RELEASED, "ASWA (ties accepted)"),
     "polynomial_decay": Method(
         "aswa.averaging.polynomial_decay:PolynomialDecay", "Polynomial decay"
     ),
 }
 
-MIXINGS: dict[str, str] = {
-    "independent": "aswa.averaging.mixing:Independent",
-}
+MIXINGS: dict[str, str] = {"independent": "aswa.averaging.mixing:Independent"}
 
 
 def load(path: str) -> Any:
@@ -89,8 +85,8 @@ def models() -> dict[str, str]:
 @functools.cache
 def methods() -> dict[str, Method]:
     """Every method by name, in the order of tables."""
-    others = _entry_points("aswa.methods")
-    return METHODS | {name: Method(path, name) for name, path in others.items()}
+    others = _entry_points("aswa.methods").items()
+    return METHODS | {name: Method(path, name) for name, path in others}
 
 
 @functools.cache

@@ -22,8 +22,7 @@ from aswa.config import ConfigError
 from aswa.config.members import add_folders
 from aswa.config.messages import explain
 from aswa.files import conf_dir
-from aswa.sweeping.job import run_job, say
-from aswa.sweeping.outcome import RunFailed, SweepFailed
+from aswa.sweeping.job import RunFailed, run_job, say
 
 
 def main() -> None:
@@ -43,7 +42,7 @@ def main() -> None:
             raise
         say(str(error) if isinstance(error, ConfigError) else explain(error))
         sys.exit(2)
-    except (RunFailed, SweepFailed) as error:
+    except RunFailed as error:
         say(str(error))
         sys.exit(1)
     except OSError as error:  # of the results folder, before or between runs

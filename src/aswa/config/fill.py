@@ -12,7 +12,7 @@ from typing import Any
 
 from aswa.config.members import template
 from aswa.config.methods import METHOD_OPTIONS
-from aswa.config.schema import ConfigError, Misfit, checked, open_checked, unknown
+from aswa.config.schema import ConfigError, Misfit, checked, unknown
 from aswa.registry import kinds, load, methods, models
 
 # Key of a row of `hyperparameters` → places in a configuration that it fills where they are null.
@@ -126,31 +126,23 @@ def check_fit(plain: dict[str, Any]) -> None:
     Raises:
         Misfit: names what fits.
     """
-    dataset, model, chosen = plain["dataset"], plain["model"], plain.get("task")
+    dataset, model = plain["dataset"], plain["model"]
     kind = kinds()[dataset["kind"]]
-    if model["kind"] != kind.name:
-        fitting = [n for n in models() if template("model", n).get("kind") == kind.name]
+    for group in ("model", "task"):
+        chosen = plain.get(group)
+        if chosen is None or chosen["kind"] == kind.name:
+            continue
+        fitting = list(kind.tasks)
+        if group == "model":
+            fitting = [n for n in models() if template("model", n).get("kind") == kind.name]
+        other = kinds().get(chosen["kind"])
         raise Misfit(
-            f"model={model['name']} is for {_words(model['kind'])}, and dataset={dataset['name']} "
-            f"is of kind {kind.words}; models that fit it: "
+            f"{group}={chosen['name']} is for {other.words if other else chosen['kind']}, and "
+            f"dataset={dataset['name']} is of kind {kind.words}; {group}s that fit it: "
             f"{', '.join(fitting) or 'none in this version'}"
         )
     if model["name"] not in models():
         raise unknown(f"model.name={model['name']}", model["name"], models())
-    if chosen is not None and chosen["kind"] != kind.name:
-        if chosen["name"] in kind.tasks:
-            raise Misfit(
-                f"task={chosen['name']}: the kind {kind.name} declares it, and its YAML file says "
-                f"kind: {chosen['kind']}; write kind: {kind.name} there"
-            )
-        raise Misfit(
-            f"task={chosen['name']} is for {_words(chosen['kind'])}, and dataset="
-            f"{dataset['name']} is of kind {kind.words}; tasks that fit it: {', '.join(kind.tasks)}"
-        )
-
-
-def _words(kind: str) -> str:
-    return kinds()[kind].words if kind in kinds() else str(kind)
 
 
 def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -168,7 +160,7 @@ def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for name, options in found.items():
         place = f"optimizer.{name}"
         if (schema := METHOD_OPTIONS.get(name)) is None:  # of another package
-            open_checked([], options, template("optimizer", name).get(name) or {}, place)
+            checked([], options, place, template("optimizer", name).get(name) or {})
             continue
         for field in dataclasses.fields(schema):
             value = options.get(field.name)
@@ -182,5 +174,5 @@ def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
                     f"{place}.{field.name}={value}: nothing would be averaged in epochs={epochs}; "
                     f"take at most {epochs - 1}"
                 )
-        checked(schema, options, place)
+        checked([schema], options, place)
     return {name: dict(options) for name, options in found.items()}

@@ -16,23 +16,24 @@ from aswa.registry import kinds
 SCHEDULES_OF_METHODS = ("fair",)
 
 
-def run_id(resolved: dict[str, Any]) -> str:
+def run_id(resolved: dict[str, Any], without: str = "") -> str:
     """Twelve hex digits of sha256 over all that can change a result.
 
     Args:
         resolved: a whole configuration, as it is recorded with results.
+        without: a key that is left out.
     """
-    return _hash(_relevant(resolved))
+    return _hash({key: value for key, value in _relevant(resolved).items() if key != without})
 
 
 def setting_id(resolved: dict[str, Any]) -> str:
-    """`run_id` without the seed: runs of one setting are pooled over seeds."""
-    return _hash({key: value for key, value in _relevant(resolved).items() if key != "seed"})
+    """Runs of one setting are pooled over seeds."""
+    return run_id(resolved, without="seed")
 
 
 def training_id(resolved: dict[str, Any]) -> str:
-    """`run_id` without the task: runs with the same weights at the end."""
-    return _hash({key: value for key, value in _relevant(resolved).items() if key != "task"})
+    """Runs that have the same weights at the end, whatever their task."""
+    return run_id(resolved, without="task")
 
 
 def setting(resolved: dict[str, Any]) -> dict[str, Any]:
@@ -43,23 +44,21 @@ def setting(resolved: dict[str, Any]) -> dict[str, Any]:
         method alone and on a common trajectory has one setting; `evaluation`: the task's options,
         which change no training.
     """
-    relevant = _relevant(resolved)
-    groups = {key: relevant.pop(key, {}) for key in ("optimizer", "task")}
-    relevant.pop("seed")
-    schedule = relevant.get("schedule", {})
+    shared = _relevant(resolved)
+    methods, task, schedule = shared.pop("optimizer"), shared.pop("task", {}), shared["schedule"]
+    del shared["seed"]
     of_methods = {}
-    if schedule.get("name") in SCHEDULES_OF_METHODS:
+    if schedule["name"] in SCHEDULES_OF_METHODS:
         of_methods = {f"schedule.{key}": v for key, v in schedule.items() if key != "name"}
-        relevant["schedule"] = {"name": schedule["name"]}
-    methods = {
-        name: flat(options, f"optimizer.{name}.") | of_methods
-        for name, options in groups["optimizer"].items()
-        if name != "name"
-    }
+        shared["schedule"] = {"name": schedule["name"]}
     return {
-        "shared": flat(relevant),
-        "methods": methods,
-        "evaluation": flat(groups["task"], "task."),
+        "shared": flat(shared),
+        "methods": {
+            name: flat(options, f"optimizer.{name}.") | of_methods
+            for name, options in methods.items()
+            if name != "name"
+        },
+        "evaluation": flat(task, "task."),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -14,21 +14,19 @@ from aswa.config.members import GROUPS, add_folders, member_file, members, templ
 from aswa.config.run_config import (
     BaseOptimizerConfig,
     DatasetConfig,
-    ModelConfig,
+    MemberConfig,
     PopulationConfig,
     RunConfig,
     ScheduleConfig,
-    TaskConfig,
     TrackerConfig,
 )
-from aswa.config.schema import ConfigError, checked, dotted, keys, open_checked, unknown
+from aswa.config.schema import ConfigError, checked, dotted, keys, unknown
 from aswa.files import conf_dir
 from aswa.registry import kinds, mixings
 from aswa.registry import load as load_object
 
 # For aswa-fetch and for filling in: no part of a run.
 NOT_OF_A_RUN = ("sources", "hyperparameters")
-GROUPS_OF_A_RUN = [group for group in GROUPS if group not in ("task", "experiment")]
 DERIVED = ("methods", "resolved", "files", "reduced")  # fields of RunConfig that are no keys
 
 
@@ -69,9 +67,13 @@ def resolve(composed: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from None
     plain.pop("experiment", None)
-    for group in GROUPS_OF_A_RUN:
-        _check_chosen(group, plain.get(group))
-    kind = _kind(plain["dataset"])
+    for group in GROUPS:
+        if group not in ("task", "experiment"):
+            _check_chosen(group, plain.get(group))
+    name = plain["dataset"].get("kind")
+    if name not in kinds():
+        raise unknown(f"dataset.kind={name}", str(name), kinds())
+    kind = kinds()[name]
     row = fill.fill_from_table(plain)
     fill.check_fit(plain)
     fill.fill_rate(plain)
@@ -79,24 +81,27 @@ def resolve(composed: DictConfig) -> RunConfig:
     plain["dataset"].pop("sources", None)
     filled = load_object(kind.fill)(plain, row) if kind.fill else None
     task, task_files = fill.fill_task(plain)
+    own = kind.models.get(plain["model"]["name"])
     fields = {
         **plain,
         "dataset": _open(DatasetConfig, plain["dataset"], "dataset", [kind.dataset]),
-        "model": _open(ModelConfig, plain["model"], "model", _model_schemas(kind, plain["model"])),
-        "task": _open(TaskConfig, task, "task", [kind.tasks[task["name"]].options]),
+        "model": _open(
+            MemberConfig, plain["model"], "model", [kind.model, *([own] if own else [])]
+        ),
+        "task": _open(MemberConfig, task, "task", [kind.tasks[task["name"]].options]),
         "base_optimizer": _closed(BaseOptimizerConfig, plain, "base_optimizer"),
         "schedule": _closed(ScheduleConfig, plain, "schedule"),
         "population": _open(PopulationConfig, plain["population"], "population", []),
         "tracker": _closed(TrackerConfig, plain, "tracker"),
         "optimizer": plain["optimizer"]["name"],
+        "methods": {},
         "resolved": plain,
         "files": (*(filled.files if filled else ()), *task_files),
         "reduced": filled.reduced if filled else None,
     }
-    _check_known(plain)
-    typed = checked(RunConfig, {**fields, "methods": {}}, "")
-    typed["methods"] = fill.fill_methods(plain)
-    config = RunConfig(**typed)
+    _check_keys(plain, [key for key in keys(RunConfig) if key not in DERIVED], "")
+    typed = checked([RunConfig], fields, "")
+    config = RunConfig(**{**typed, "methods": fill.fill_methods(plain)})
     _check_together(config)
     return config
 
@@ -109,49 +114,33 @@ def _check_chosen(group: str, values: Any) -> None:
         raise unknown(f"{group}.name", str(values["name"]), members(group))
 
 
-def _check_known(plain: dict[str, Any]) -> None:
-    known = [key for key in keys(RunConfig) if key not in DERIVED]
-    for key in plain:
+def _check_keys(values: dict[str, Any], known: Collection[str], place: str) -> None:
+    for key in values:
         if key not in known:
-            raise unknown(key, key, known)
-
-
-def _kind(dataset: dict[str, Any]) -> Any:
-    name = dataset.get("kind")
-    if name not in kinds():
-        raise unknown(f"dataset.kind={name}", str(name), kinds())
-    return kinds()[name]
-
-
-def _model_schemas(kind: Any, model: dict[str, Any]) -> list[type[Any]]:
-    own = kind.models.get(model["name"])
-    return [kind.model] if own is None else [kind.model, own]
+            raise unknown(dotted(place, key), key, known)
 
 
 def _closed(cls: type[Any], plain: dict[str, Any], group: str) -> Any:
     """A group whose members' files say which keys of its class they have."""
-    values, usual = plain[group], template(group, plain[group]["name"])
-    for key in values:
-        if key not in usual:
-            raise unknown(dotted(group, key), key, usual)
-    return cls(**checked(cls, values, group))
+    _check_keys(plain[group], template(group, plain[group]["name"]), group)
+    return cls(**checked([cls], plain[group], group))
 
 
 def _open(cls: type[Any], values: dict[str, Any], group: str, schemas: list[type[Any]]) -> Any:
     """A group whose members bring keys of their own: these become `options`."""
-    fixed = {key for key in keys(cls) if key != "options"}
+    fixed = [key for key in keys(cls) if key != "options"]
     usual = template(group, values["name"])
-    own = {key: value for key, value in usual.items() if key not in fixed | set(NOT_OF_A_RUN)}
+    own = {key: value for key, value in usual.items() if key not in (*fixed, *NOT_OF_A_RUN)}
     given = {key: value for key, value in values.items() if key not in fixed}
-    options = open_checked(schemas, given, own, group)
     mine = {key: value for key, value in values.items() if key in fixed}
-    return cls(**checked(cls, {**mine, "options": options}, group))
+    mine["options"] = checked(schemas, given, group, own)
+    return cls(**checked([cls], mine, group))
 
 
 def _check_together(config: RunConfig) -> None:
     """What single keys do not show."""
-    if config.population.name not in mixings():
-        name = config.population.name
+    name = config.population.name
+    if name not in mixings():
         raise unknown(f"population.name={name}", name, mixings())
     if config.seed >= 2**63:
         raise ConfigError(f"seed={config.seed}: must be below 2^63, or records could not hold it")
@@ -171,9 +160,8 @@ def tuned_elsewhere(config: RunConfig) -> str:
     here = {key: config.model.options.get(key, getattr(config, key, None)) for key in searched}
     if searched == here:
         return ""
-    words = {key: ", ".join(f"{k}={v}" for k, v in at.items())
-             for key, at in (("searched", searched), ("here", here))}  # fmt: skip
+    words, now = (", ".join(f"{k}={v}" for k, v in at.items()) for at in (searched, here))
     return (
-        f"lr={config.lr:g} was searched at {words['searched']}, and this run has {words['here']}: "
+        f"lr={config.lr:g} was searched at {words}, and this run has {now}: "
         "give lr=... if the result matters"
     )

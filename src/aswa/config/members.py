@@ -53,9 +53,8 @@ def member_file(group: str, name: str) -> Path | None:
 def template(group: str, name: str) -> dict[str, Any]:
     """The keys and usual values of a member, without its `defaults`; empty if it has no file."""
     path = member_file(group, name)
-    values = {} if path is None else dict(_parsed(path.read_text()))
-    values.pop("defaults", None)
-    return values
+    values = _parsed(path.read_text()) if path else {}
+    return {key: value for key, value in values.items() if key != "defaults"}
 
 
 @functools.lru_cache(maxsize=256)  # a sweep of thousands asks for the same few again and again

@@ -8,20 +8,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from aswa.config.members import GROUPS, folders_of_members, members, template
-from aswa.files import conf_dir
+from aswa.config.members import GROUPS, members, template
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
     """`did you mean X?` for the closest of `names`, or the list of them."""
     names = list(names)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     listed = f"there are: {', '.join(names)}"
-    if not close:
-        return listed
-    return f"did you mean {close[0]!r}?" + (f" ({listed})" if len(names) <= 5 else "")
+    if close := difflib.get_close_matches(word, names, n=1, cutoff=0.5):
+        return f"did you mean {close[0]!r}?" + (f" ({listed})" if len(names) <= 5 else "")
+    return listed
 
 
 def explain(error: Exception) -> str:
@@ -44,8 +40,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value; {first}"
     for text in _chain(error):
-        key = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text)
-        if key:
+        if key := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text):
             word = key[1] or key[2]
             return f"{word}: no such key; {_elsewhere(word) or nearest(word, known_keys())}"
     return " ".join(dict.fromkeys(text.splitlines()[0] for text in _chain(error)))
@@ -54,37 +49,27 @@ def explain(error: Exception) -> str:
 def _elsewhere(word: str) -> str:
     """Which members of the key's group have it, for a key that the chosen member has not."""
     group, _, rest = word.partition(".")
-    names = members(group) if rest else []
-    having = [name for name in names if rest in list(_dotted(template(group, name)))]
+    having = [name for name in members(group) if rest in _dotted(template(group, name))]
     return f"it belongs to {group}={' or '.join(having)}" if having else ""
 
 
 def known_keys() -> list[str]:
     """Every dotted key of `conf/`, for suggestions."""
-    top = [
-        str(key) for key in _read(conf_dir() / "config.yaml") if key not in ("defaults", "hydra")
-    ]
+    top = [key for key in template("", "config") if key != "hydra"]  # it lies beside the groups
     inner = [
         f"{group}.{key}"
         for group in GROUPS[:-1]
-        for folder in folders_of_members()
-        for path in sorted((folder / group).glob("*.yaml"))
-        for key in _dotted(_read(path))
+        for name in members(group)
+        for key in _dotted(template(group, name))
     ]
     return [*top, *GROUPS, *dict.fromkeys(inner)]
 
 
 def _dotted(values: dict[str, Any]) -> Iterator[str]:
     for key, value in values.items():
-        if key == "defaults":
-            continue
         yield key
         if isinstance(value, dict):
             yield from (f"{key}.{inner}" for inner in _dotted(value))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text()) or {}
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aswa.config.schema import setting
+from aswa.config.schema import NoOptions, setting
+from aswa.registry import METHODS, RELEASED
 
 
 def three_quarters(plain: Mapping[str, Any]) -> int | None:
@@ -24,16 +25,12 @@ def _start(default: int | None = 0, **how: Any) -> Any:
 
 @dataclass(frozen=True)
 class SWAOptions:
-    """Of `aswa.averaging.SWA`."""
-
     start: int | None = _start(None, derive=three_quarters)
     every: int = setting(1, least=1)
 
 
 @dataclass(frozen=True)
 class EMAOptions:
-    """Of `aswa.averaging.EMA`."""
-
     decay: float | None = setting(None, least=0, below=1)
     half_life: float | None = setting(None, above=0)
     warmup: float | None = setting(None, least=1)
@@ -41,23 +38,17 @@ class EMAOptions:
 
 @dataclass(frozen=True)
 class EarlyStoppingOptions:
-    """Of `aswa.averaging.EarlyStopping`."""
-
     patience: float | None = setting(None, least=1)
 
 
 @dataclass(frozen=True)
 class ASWAOptions:
-    """Of `aswa.averaging.ASWA`."""
-
     start: int = _start()
     every: int = setting(1, least=1)
 
 
 @dataclass(frozen=True)
 class ReleasedASWAOptions:
-    """Of `aswa.averaging.ReleasedASWA`."""
-
     start: int | None = _start()
     hard_updates: bool | None = setting(None)
     restore_on_reject: bool = setting(False)
@@ -67,15 +58,8 @@ class ReleasedASWAOptions:
 
 @dataclass(frozen=True)
 class PolynomialDecayOptions:
-    """Of `aswa.averaging.PolynomialDecay`."""
-
     eta: float = setting(3.0, least=0)
     start: int = _start()
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """Of a method without any."""
 
 
 METHOD_OPTIONS: dict[str, type[Any]] = {
@@ -84,10 +68,6 @@ METHOD_OPTIONS: dict[str, type[Any]] = {
     "ema": EMAOptions,
     "early_stopping": EarlyStoppingOptions,
     "aswa": ASWAOptions,
-    "aswa_released": ReleasedASWAOptions,
-    "aswa_unrestored": ReleasedASWAOptions,
-    "aswa_forgetful": ReleasedASWAOptions,
-    "aswa_soft_only": ReleasedASWAOptions,
-    "aswa_ties": ReleasedASWAOptions,
+    **{name: ReleasedASWAOptions for name in METHODS if METHODS[name].path == RELEASED},
     "polynomial_decay": PolynomialDecayOptions,
 }

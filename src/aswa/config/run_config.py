@@ -26,17 +26,8 @@ class DatasetConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """A member of conf/model; `options` are its own."""
-
-    name: str
-    kind: str
-    options: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class TaskConfig:
-    """A member of conf/task; `options` are its own."""
+class MemberConfig:
+    """A member of conf/model or conf/task; `options` are its own."""
 
     name: str
     kind: str
@@ -91,8 +82,8 @@ class RunConfig:
     """
 
     dataset: DatasetConfig
-    model: ModelConfig
-    task: TaskConfig
+    model: MemberConfig
+    task: MemberConfig
     optimizer: str
     methods: dict[str, dict[str, Any]]
     base_optimizer: BaseOptimizerConfig

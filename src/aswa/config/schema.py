@@ -47,7 +47,6 @@ class Rule(NamedTuple):
     """
 
     least: float | None = None
-    most: float | None = None
     above: float | None = None
     below: float | None = None
     choices: tuple[str, ...] | None = None
@@ -73,7 +72,6 @@ class Rule(NamedTuple):
             return
         outside = (
             (self.least is not None and not value >= self.least)
-            or (self.most is not None and not value <= self.most)
             or (self.above is not None and not value > self.above)
             or (self.below is not None and not value < self.below)
         )
@@ -81,15 +79,12 @@ class Rule(NamedTuple):
             raise ConfigError(f"{place}={value}: must be {self._words()}")
 
     def _words(self) -> str:
-        lower = self.least if self.least is not None else self.above
-        upper = self.most if self.most is not None else self.below
-        if lower is None and upper is None:
+        lower = self.above if self.least is None else self.least
+        if lower is None:
             return "a finite number"
-        if upper is None:
-            return f"at least {lower:g}" if self.least is not None else f"a number above {lower:g}"
-        left = "[" if self.least is not None else "("
-        right = "]" if self.most is not None else ")"
-        return f"a number in {left}{lower:g}, {upper:g}{right}"
+        if self.below is not None:
+            return f"a number in {'(' if self.least is None else '['}{lower:g}, {self.below:g})"
+        return f"a number above {lower:g}" if self.least is None else f"at least {lower:g}"
 
 
 def setting(
@@ -107,15 +102,18 @@ def setting(
         neutral: the key says where and how a run is computed, not what: no part of run_id.
         derive: for a key of a method that is null, its value from the whole configuration.
         before_the_end: the value has to be below the number of epochs.
-        rule: of `Rule`: least, most, above, below, choices, keys.
+        rule: of `Rule`: least, above, below, choices, keys.
     """
     facts = {"neutral": neutral, "derive": derive, "before_the_end": before_the_end}
     return dataclasses.field(default=default, metadata={**facts, "rule": Rule(**rule)})
 
 
-@functools.cache
-def _hints(schema: Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(schema)
+_hints = functools.cache(typing.get_type_hints)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """Of a task or a method that has none."""
 
 
 def keys(schema: type[Any]) -> list[str]:
@@ -129,59 +127,45 @@ def neutral_keys(*schemas: type[Any]) -> set[str]:
     return {field.name for field in fields if field.metadata.get("neutral")}
 
 
-def checked(schema: type[Any], values: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """`values` with every key, type and range of a schema checked; whole numbers become floats.
+def checked(
+    schemas: Sequence[type[Any]],
+    values: Mapping[str, Any],
+    place: str,
+    template: Mapping[str, Any] = types.MappingProxyType({}),
+) -> dict[str, Any]:
+    """`values` with every key, type and range checked; whole numbers become floats.
+
+    Args:
+        schemas: whose keys are checked by type and range.
+        template: the YAML file of a member that brings keys of its own: these are allowed, with
+            values of its types.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value of the wrong type or out of range.
     """
-    hints = _hints(typing.cast(Hashable, schema))
+    fields = {field.name: field for schema in schemas for field in dataclasses.fields(schema)}
+    hints = {
+        key: hint
+        for schema in schemas
+        for key, hint in _hints(typing.cast(Hashable, schema)).items()
+    }
     for key in values:
-        if key not in hints:
-            raise unknown(dotted(place, key), key, hints)
-    found = {}
-    for field in dataclasses.fields(schema):
-        where = dotted(place, field.name)
-        if field.name not in values:
-            if field.default is dataclasses.MISSING:
-                raise ConfigError(f"{where}: missing; give it a value")
-            continue
-        value = convert(values[field.name], hints[field.name], where)
-        if (rule := field.metadata.get("rule")) is not None:
-            rule.check(values[field.name], where)
-        found[field.name] = value
-    return found
-
-
-def open_checked(
-    schemas: Sequence[type[Any]],
-    values: Mapping[str, Any],
-    template: Mapping[str, Any],
-    place: str,
-) -> dict[str, Any]:
-    """As `checked`, for a group whose members bring keys of their own.
-
-    Args:
-        schemas: whose keys are checked by type and range.
-        values: of the member, without the keys that the group's own class has.
-        template: the member's YAML file: its other keys are allowed, with values of its types.
-    """
-    known: set[str] = set().union(*map(keys, schemas))
-    for key in template.keys() - values.keys() - known:
-        raise ConfigError(f"{dotted(place, key)}: missing; give it a value")
-    own = {key: value for key, value in values.items() if key not in known}
-    for key, value in own.items():
+        if key not in hints and key not in template:
+            raise unknown(dotted(place, key), key, {**template, **hints})
+    needed = {key for key, field in fields.items() if field.default is dataclasses.MISSING}
+    for key in [*fields, *template]:
+        if key not in values and (key in needed or key not in fields):
+            raise ConfigError(f"{dotted(place, key)}: missing; give it a value")
+    found = dict(values)
+    for key, value in values.items():
         where = dotted(place, key)
-        if key not in template:
-            raise unknown(where, key, [*template, *known])
-        usual = template[key]
-        if usual is not None and value is not None and not isinstance(usual, dict):
-            convert(value, type(usual), where)
-    found = dict(own)
-    for schema in schemas:
-        mine = {key: value for key, value in values.items() if key in keys(schema)}
-        found |= checked(schema, mine, place)
-    return {key: found[key] for key in values}
+        if key in fields:
+            found[key] = convert(value, hints[key], where)
+            if (rule := fields[key].metadata.get("rule")) is not None:
+                rule.check(value, where)
+        elif value is not None and not isinstance(template[key], (dict, types.NoneType)):
+            convert(value, type(template[key]), where)
+    return found
 
 
 def dotted(place: str, key: str) -> str:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aswa.config.schema import NoOptions
+
 Plain = dict[str, Any]
 
 
@@ -34,14 +36,7 @@ class Metric:
 
     def described(self) -> Plain:
         """What a record says of the metric."""
-        found = asdict(self)
-        del found["name"]
-        return found
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """The options of a task that has none."""
+        return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
 @dataclass(frozen=True)

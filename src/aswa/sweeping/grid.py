@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from omegaconf import DictConfig
 from aswa.config import ConfigError, tuned_elsewhere
 from aswa.results.folder import RunFolder
 from aswa.sweeping import progress, slurm
-from aswa.sweeping.outcome import BUSY, RunFailed, RunHopeless, SweepFailed
+from aswa.sweeping.job import BUSY, RunFailed, RunHopeless
 from aswa.sweeping.plan import PLAN, write_plan
 from aswa.sweeping.plan_cache import PlanCache
 from aswa.sweeping.workers import workers_abreast
@@ -67,23 +68,22 @@ class Grid:
 
         Raises:
             ConfigError: a combination is wrong, or all of them are misfits; nothing was launched.
-            SweepFailed: some runs failed each time they were tried.
+            RunFailed: some runs failed each time they were tried.
         """
         results_dir = Path(str(self.master.results_dir))
         cache = PlanCache(self.master, self.loader, results_dir)
-        jobs, done = self._plan(cache, combinations)
-        sweep = progress.Sweep(results_dir, total=len(jobs) + done, done=done)
-        print(sweep.begin(self._local_launcher()), flush=True)
+        waiting, done = self._plan(cache, combinations)
+        total = len(waiting) + done
         failed: list[Job] = []
-        try:
-            waiting = jobs
+        with progress.sweep(results_dir, total, done, self._local_launcher()):
+            before = f", {done} of them already done" if done else ""
+            print(f"{total} runs{before}", flush=True)
             while waiting:
                 waiting, given_up = self._round(waiting)
                 failed += given_up
-        finally:
-            sweep.end()
         if failed:
-            raise SweepFailed(_report(failed, len(jobs) + done))
+            errors = "\n".join(job.error for job in failed)
+            raise RunFailed(f"{len(failed)} of {total} runs failed\n{errors}")
 
     def _local_launcher(self) -> int | None:
         """Let joblib run as many jobs abreast as this machine has GPUs, or cores for their threads.
@@ -107,14 +107,12 @@ class Grid:
             planned = cache.of(overrides)
             if planned.misfit:
                 misfits[planned.misfit] += 1
-                continue
-            folder = RunFolder(Path(planned.folder), report=lambda line: print(line, flush=True))
-            if planned.folder in jobs or planned.folder in done:
-                continue
-            if folder.result() is not None:
-                done.add(planned.folder)
-            else:
-                jobs[planned.folder] = Job(list(overrides), folder, planned.title)
+            elif planned.folder not in jobs and planned.folder not in done:
+                folder = RunFolder(Path(planned.folder), functools.partial(print, flush=True))
+                if folder.result() is not None:
+                    done.add(planned.folder)
+                else:
+                    jobs[planned.folder] = Job(list(overrides), folder, planned.title)
         cache.save()
         for reason, n in misfits.items():
             print(f"left out ({n}): {reason}", flush=True)
@@ -137,7 +135,8 @@ class Grid:
         given_up: list[Job] = []
         size = self.batch or len(jobs)
         for first in range(0, len(jobs), size):
-            for job, failure in self._launch(jobs[first : first + size]):
+            batch = jobs[first : first + size]
+            for job, failure in zip(batch, self._launch(batch), strict=True):
                 if failure is None:
                     continue
                 if failure == BUSY:
@@ -150,13 +149,10 @@ class Grid:
             _wait_for_one(again)
         return again, given_up
 
-    def _launch(self, jobs: list[Job]) -> list[tuple[Job, str | None]]:
-        """Jobs with what went wrong with them: None, BUSY or an error."""
+    def _launch(self, jobs: list[Job]) -> list[str | None]:
+        """What went wrong with each job: None, BUSY or an error."""
         words = [[*job.overrides, f"+planned={_quoted(job.folder.path)}"] for job in jobs]
-
-        def launch() -> Any:
-            return self.launcher.launch(words, initial_job_idx=self.launched)
-
+        launch = functools.partial(self.launcher.launch, words, initial_job_idx=self.launched)
         try:
             if type(self.launcher).__name__ == "SlurmLauncher":
                 submitted = Path(str(self.master.hydra.sweep.dir), ".submitit")
@@ -164,15 +160,10 @@ class Grid:
             else:
                 returned = launch()
         except Exception as error:  # a worker died, and with it what all the others returned
-            why = f"{type(error).__name__}: {error}"
-            return _left_behind(jobs, why)
+            return _left_behind(jobs, f"{type(error).__name__}: {error}")
         finally:
             self.launched += len(jobs)
-        return [(job, _failure(job, ret)) for job, ret in zip(jobs, returned, strict=True)]
-
-
-def _report(failed: Sequence[Job], total: int) -> str:
-    return "\n".join([f"{len(failed)} of {total} runs failed", *(job.error for job in failed)])
+        return [_failure(job, ret) for job, ret in zip(jobs, returned, strict=True)]
 
 
 def _failure(job: Job, returned: Any) -> str | None:
@@ -180,26 +171,26 @@ def _failure(job: Job, returned: Any) -> str | None:
         return BUSY if returned._return_value == BUSY else None
     error = returned._return_value
     job.hopeless = isinstance(error, (RunHopeless, ConfigError))
-    return f"{type(error).__name__}: {error}" if not isinstance(error, RunFailed) else str(error)
+    return str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}"
 
 
-def _left_behind(jobs: list[Job], why: str) -> list[tuple[Job, str | None]]:
-    """What happened to jobs whose answers are lost, from their folders.
+def _left_behind(jobs: list[Job], why: str) -> list[str | None]:
+    """What went wrong with jobs whose answers are lost, from their folders.
 
     Those that had not begun are not to blame, as long as others had.
     """
-    found: list[tuple[Job, str | None]] = []
+    found: list[str | None] = []
     for job in jobs:
         status = job.folder.status()
         if job.folder.result() is not None:
-            found.append((job, None))
+            found.append(None)
         elif status.get("status") == "failed":
             last = str(status.get("traceback", why)).strip().splitlines()[-1]
-            found.append((job, f"{job.title}: {last}\n  {job.folder.path / 'status.json'}"))
+            found.append(f"{job.title}: {last}\n  {job.folder.path / 'status.json'}")
         else:
-            found.append((job, f"{job.title}: {why}" if status else BUSY))
-    if all(outcome == BUSY for _, outcome in found):
-        return [(job, f"{job.title}: {why}") for job, _ in found]
+            found.append(f"{job.title}: {why}" if status else BUSY)
+    if all(failure == BUSY for failure in found):
+        return [f"{job.title}: {why}" for job in jobs]
     return found
 
 

@@ -13,9 +13,18 @@ from omegaconf import DictConfig
 from aswa.config import ConfigError, RunConfig, resolve, tuned_elsewhere
 from aswa.results.folder import Busy, RunFolder
 from aswa.sweeping import progress
-from aswa.sweeping.outcome import BUSY, RunFailed, RunHopeless
 from aswa.sweeping.plan import load_plan, write_plan
 from aswa.sweeping.workers import die_with_launcher, take_gpu
+
+BUSY = "busy"  # what a job returns whose run another sweep is computing
+
+
+class RunFailed(RuntimeError):
+    """A run, or some of a sweep, ended with an exception, which its status.json holds."""
+
+
+class RunHopeless(RunFailed):
+    """The same, and it would end so again: the loss diverged."""
 
 
 def say(text: str) -> None:
@@ -93,15 +102,14 @@ def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
 
 def headline(record: dict[str, Any]) -> str:
     """Test values of each method: the first metric of every family but losses."""
-    test = [row for row in record["rows"] if row["split"] == "test"]
-    described = record["metrics"]
+    values: dict[str, list[str]] = {}
+    for row in record["rows"]:
+        if row["split"] == "test":
+            said = f"{row['optimizer']} {row['value']:.3f}"
+            values.setdefault(row["metric"], []).append(said)
     first: dict[str, str] = {}
-    for row in test:
-        facts = described[row["metric"]]
+    for metric in values:
+        facts = record["metrics"][metric]
         if facts["higher_is_better"]:
-            first.setdefault(facts["family"], row["metric"])
-    parts = []
-    for metric in first.values():
-        values = [f"{r['optimizer']} {r['value']:.3f}" for r in test if r["metric"] == metric]
-        parts.append(f"test {metric} {', '.join(values)}")
-    return "; ".join(parts)
+            first.setdefault(facts["family"], metric)
+    return "; ".join(f"test {metric} {', '.join(values[metric])}" for metric in first.values())

@@ -6,43 +6,35 @@ progress is read off a file to which every job appends one line when it ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 VARIABLE = "ASWA_SWEEP"
 
 
-class Sweep:
-    """The count of a sweep, in the process that launches it.
+@contextlib.contextmanager
+def sweep(results_dir: Path, total: int, done: int, launcher: int | None) -> Iterator[None]:
+    """Jobs know of the sweep that launches them.
 
     Args:
         total: runs of the sweep.
         done: of them, before it began.
+        launcher: the process without which jobs are not to go on.
     """
-
-    def __init__(self, results_dir: Path, total: int, done: int) -> None:
-        self.total, self.done = total, done
-        self._log = Path(results_dir, ".sweep", f"progress-{os.getpid()}.jsonl").absolute()
-
-    def begin(self, launcher: int | None) -> str:
-        """Let jobs know of it; `launcher` is the process without which they are not to go on.
-
-        Returns:
-            a line for a person.
-        """
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._log.write_text("")
-        facts = {"total": self.total, "done": self.done, "start": time.time()}
-        os.environ[VARIABLE] = json.dumps({**facts, "log": str(self._log), "launcher": launcher})
-        before = f", {self.done} of them already done" if self.done else ""
-        return f"{self.total} runs{before}"
-
-    def end(self) -> None:
-        """Nothing is left of it."""
+    log = Path(results_dir, ".sweep", f"progress-{os.getpid()}.jsonl").absolute()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    facts = {"total": total, "done": done, "start": time.time()}
+    os.environ[VARIABLE] = json.dumps({**facts, "log": str(log), "launcher": launcher})
+    try:
+        yield
+    finally:
         os.environ.pop(VARIABLE, None)
-        self._log.unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
 
 
 def in_sweep() -> bool:
@@ -57,12 +49,8 @@ def launcher() -> int | None:
 
 
 def note_end(seconds: float) -> str:
-    """Note the end of one run that took `seconds`.
-
-    Returns:
-        `[14/80,   3 min left] ` in a sweep, nothing otherwise.
-    """
-    if VARIABLE not in os.environ:
+    """Note the end of one run that took `seconds`: `[14/80,   3 min left] ` in a sweep."""
+    if not in_sweep():
         return ""
     sweep = json.loads(os.environ[VARIABLE])
     log = Path(sweep["log"])
@@ -75,8 +63,5 @@ def note_end(seconds: float) -> str:
         return place + "] "
     # Runs abreast and the time between them are in the pace. Clocks may differ, or be set.
     pace = max(0.0, time.time() - sweep["start"]) / computed
-    return f"{place}, {_duration(pace * (total - n))} left] "
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:3.0f} s" if seconds < 90 else f"{seconds / 60:3.0f} min"
+    left = pace * (total - n)
+    return f"{place}, {f'{left:3.0f} s' if left < 90 else f'{left / 60:3.0f} min'} left] "
