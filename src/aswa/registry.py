@@ -8,8 +8,8 @@ files by `aswa.conf`.
 from __future__ import annotations
 
 import functools
-import importlib
 import importlib.metadata
+import pkgutil
 from typing import Any, NamedTuple
 
 
@@ -72,8 +72,7 @@ MIXINGS: dict[str, str] = {"independent": "aswa.averaging.mixing:Independent"}
 
 def load(path: str) -> Any:
     """The object named by `package.module:name`."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return pkgutil.resolve_name(path)
 
 
 @functools.cache

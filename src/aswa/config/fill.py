@@ -1,6 +1,6 @@
 """What follows from the rest of a configuration is filled in: after that nothing is left open.
 
-Each function completes a plain configuration in place.
+Each function completes a plain configuration in place, and raises a ConfigError for a wrong key.
 """
 
 from __future__ import annotations
@@ -33,9 +33,6 @@ def fill_from_table(plain: dict[str, Any]) -> Mapping[str, Any]:
 
     Returns:
         the row of the table as published; empty if no table is asked for.
-
-    Raises:
-        ConfigError: no such table, or no row for the model.
     """
     dataset, model = plain["dataset"], plain["model"]["name"]
     tables = dataset.pop("hyperparameters", None) or {}
@@ -70,19 +67,14 @@ def fill_schedule(plain: dict[str, Any]) -> None:
     """`fair` where nothing averages: the rate decays to the end of the run."""
     known = methods()
     averaging = any(name in known and known[name].averages for name in plain["optimizer"])
-    if plain["schedule"]["name"] != "fair" or averaging:
-        return
-    rate = plain["lr"]
-    plain["schedule"]["start"] = plain["epochs"]
-    plain["schedule"]["swa_lr"] = ANNEALED * rate if isinstance(rate, (int, float)) else None
+    if plain["schedule"]["name"] == "fair" and not averaging:
+        rate = plain["lr"]
+        plain["schedule"]["start"] = plain["epochs"]
+        plain["schedule"]["swa_lr"] = ANNEALED * rate if isinstance(rate, (int, float)) else None
 
 
 def fill_rate(plain: dict[str, Any]) -> None:
-    """`lr: null` is the dataset's rate for the model.
-
-    Raises:
-        ConfigError: none was searched.
-    """
+    """`lr: null` is the dataset's rate for the model."""
     if plain.get("lr") is not None:
         return
     dataset, model = plain["dataset"], plain["model"]["name"]
@@ -98,9 +90,6 @@ def fill_task(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     """The task of a configuration, and the files whose bytes it names.
 
     A usual task without options is left out: named or not, the run is the same.
-
-    Raises:
-        ConfigError: a key is wrong.
     """
     dataset, chosen = plain["dataset"], plain.pop("task", None)
     kind = kinds()[dataset["kind"]]
@@ -108,24 +97,16 @@ def fill_task(plain: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
         usual = template("task", kind.usual_task)
         chosen = {"name": kind.usual_task, "kind": kind.name, **usual}
     if chosen["name"] not in kind.tasks:
-        raise ConfigError(
-            f"task={chosen['name']}: {kind.words} has no such task among its declared ones, "
-            f"{', '.join(kind.tasks)}; add it to `tasks` of the kind {kind.name}"
-        )
-    files = []
-    if fill := kind.tasks[chosen["name"]].fill:
-        files = load(fill)(chosen)
+        raise unknown("task.name", chosen["name"], kind.tasks)
+    fill = kind.tasks[chosen["name"]].fill
+    files = load(fill)(chosen) if fill else []
     if chosen["name"] != kind.usual_task or chosen.keys() > {"name", "kind"}:
         plain["task"] = chosen
     return chosen, files
 
 
 def check_fit(plain: dict[str, Any]) -> None:
-    """Refuse a model or a task that is for another kind of dataset.
-
-    Raises:
-        Misfit: names what fits.
-    """
+    """Raise a Misfit for a model or a task that is for another kind of dataset."""
     dataset, model = plain["dataset"], plain["model"]
     kind = kinds()[dataset["kind"]]
     for group in ("model", "task"):
@@ -146,11 +127,7 @@ def check_fit(plain: dict[str, Any]) -> None:
 
 
 def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Options of the methods by name, in the order of tables, filled in and checked.
-
-    Raises:
-        ConfigError: an option is wrong, or no method is named.
-    """
+    """Options of the methods by name, in the order of tables, filled in and checked."""
     group, known = plain["optimizer"], methods()
     for name in group.keys() - {"name"} - known.keys():
         raise unknown(f"optimizer.{name}", name, known)

@@ -79,6 +79,7 @@ class RunConfig:
         resolved: the whole configuration as plain data, as recorded with the results.
         files: whose bytes are part of the configuration.
         reduced: what makes the run smaller than the published experiment, in words.
+        run_id, setting_id, setting, setting_ids: of `resolved`, see `aswa.config.identity`.
     """
 
     dataset: DatasetConfig
@@ -114,22 +115,18 @@ class RunConfig:
 
     @cached_property
     def run_id(self) -> str:
-        """Twelve hex digits of sha256 over all that can change a result."""
         return identity.run_id(self.resolved)
 
     @cached_property
     def setting_id(self) -> str:
-        """The same without the seed."""
         return identity.setting_id(self.resolved)
 
     @cached_property
     def setting(self) -> dict[str, Any]:
-        """All that can change a result but the seed, by part: see `identity.setting`."""
         return identity.setting(self.resolved)
 
     @cached_property
     def setting_ids(self) -> dict[str, Any]:
-        """A hash of each part of `setting`."""
         return identity.setting_ids(self.setting)
 
     @property

@@ -53,29 +53,20 @@ class Rule(NamedTuple):
     keys: tuple[str, ...] | None = None
 
     def check(self, value: Any, place: str) -> None:
-        """Refuse a value out of range; null is never out of range.
-
-        Raises:
-            ConfigError: names the key and the range.
-        """
+        """Raise a ConfigError for a value out of range; null is never out of range."""
         if value is None:
             return
-        if self.choices is not None:
-            if value not in self.choices:
-                raise unknown(f"{place}={value}", str(value), self.choices)
-            return
+        if self.choices is not None and value not in self.choices:
+            raise unknown(f"{place}={value}", str(value), self.choices)
         if self.keys is not None:
             for key in value.keys() - set(self.keys):
                 raise unknown(dotted(place, key), key, self.keys)
-            return
-        if isinstance(value, (str, bool, dict, list)):
-            return
-        outside = (
-            (self.least is not None and not value >= self.least)
-            or (self.above is not None and not value > self.above)
-            or (self.below is not None and not value < self.below)
-        )
-        if outside or (isinstance(value, float) and not math.isfinite(value)):
+        if type(value) in (int, float) and not (
+            abs(value) < math.inf
+            and (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        ):
             raise ConfigError(f"{place}={value}: must be {self._words()}")
 
     def _words(self) -> str:
@@ -174,11 +165,7 @@ def dotted(place: str, key: str) -> str:
 
 
 def convert(value: Any, hint: Any, place: str) -> Any:
-    """`value` if it is of the type hinted; an integer may stand for a float.
-
-    Raises:
-        ConfigError: names the key and the type.
-    """
+    """`value` if it is of the type hinted, else a ConfigError; an integer may stand for a float."""
     if hint is Any:
         return value
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
@@ -193,7 +180,7 @@ def convert(value: Any, hint: Any, place: str) -> Any:
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mapping → {"a.b.c": leaf}. Lists and empty mappings are leaves."""
-    found: dict[str, Any] = {}
+    found = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             found.update(flat(value, f"{prefix}{key}."))

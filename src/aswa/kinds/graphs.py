@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aswa.config.schema import ConfigError, setting
-from aswa.kinds.declaration import Kind, TaskDeclaration
-from aswa.kinds.queries import QUERY_ANSWERING
-from aswa.kinds.ranking import link_prediction_metrics
+from aswa.kinds.declaration import Kind, Metric, TaskDeclaration
 
 SPLITS = ("train", "valid", "test")
 OBJECTIVES = ("kvsall", "1vsall", "negative_sampling")
+TNORMS = ("product", "minimum", "lukasiewicz")
+QUERY_GROUPS = {"epfo": "EPFO queries", "negation": "queries with negation"}
+RANKING = {"mrr": "MRR", "hits@1": "Hits@1", "hits@3": "Hits@3", "hits@10": "Hits@10"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,46 @@ def check_link_predictor(options: Mapping[str, Any]) -> None:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueryOptions:
+    """Of `task=query_answering`. With a folder of query files the options of drawing are left out.
+
+    Attributes:
+        folder: of query files; their bytes count, by `sha256`, not their place.
+    """
+
+    structures: list[Any] = setting()
+    k: int | None = setting(least=1)
+    tnorm: str = setting(choices=TNORMS)
+    folder: str | None = setting(None, neutral=True)
+    sha256: str | None = setting(None)
+    queries: int = setting(1, least=1)
+    query_seed: int = setting(0, least=0)
+    max_answers: int = setting(1, least=1)
+
+
+def ranking_metrics(family: str, ending: str = "", part: str | None = None) -> list[Metric]:
+    """MRR and Hits@k, of a part of the split."""
+    return [Metric(f"{name}{ending}", label, True, family, part) for name, label in RANKING.items()]
+
+
+def link_prediction_metrics(options: Mapping[str, Any]) -> list[Metric]:
+    """Filtered ranking of heads and tails, and the training loss."""
+    return [
+        *ranking_metrics("triples"),
+        *ranking_metrics("triples", "_head", "heads"),
+        *ranking_metrics("triples", "_tail", "tails"),
+        Metric("loss", "Loss", False, "loss"),
+    ]
+
+
+def query_metrics(options: Mapping[str, Any]) -> list[Metric]:
+    """Those of link prediction, and of each structure and group of structures."""
+    parts = {name: f"{name} queries" for name in options["structures"]} | QUERY_GROUPS
+    of_queries = [ranking_metrics("queries", f"_{name}", words) for name, words in parts.items()]
+    return [*link_prediction_metrics({}), *(metric for some in of_queries for metric in some)]
+
+
 KNOWLEDGE_GRAPH = Kind(
     name="knowledge_graph",
     words="knowledge graph",
@@ -70,7 +111,13 @@ KNOWLEDGE_GRAPH = Kind(
         "link_prediction": TaskDeclaration(
             "aswa.tasks.link_prediction:LinkPrediction", link_prediction_metrics
         ),
-        "query_answering": QUERY_ANSWERING,
+        "query_answering": TaskDeclaration(
+            "aswa.queries.task:QueryAnswering",
+            query_metrics,
+            options=QueryOptions,
+            fill="aswa.queries.options:fill",
+            check="aswa.queries.options:check",
+        ),
     },
     fetching="aswa.data.fetching.graphs",
     fill="aswa.data.own_files:name_bytes",

@@ -52,21 +52,16 @@ def metrics(options: Mapping[str, Any]) -> list[Metric]:
 
 
 def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
-    """Say what makes the run smaller than the published experiment."""
-    return Filled(reduced=_reduced(plain, hyperparameters))
-
-
-def _reduced(plain: Plain, published: Mapping[str, Any]) -> str | None:
-    """`4000 training images, 10 epochs`; None for an experiment at its full size."""
+    """Say what makes the run smaller than published: `4000 training images, 10 epochs`."""
     parts, epochs = [], plain["epochs"]
     for split, word in (("train", "training"), ("test", "test")):
         if size := plain["dataset"].get(f"{split}_size"):
             parts.append(f"{size} {word} images")
-    if isinstance(epochs, int) and epochs < published.get("epochs", 0):
-        parts.append(f"{epochs} of {published['epochs']} epochs")
-    elif parts and not published:
+    if isinstance(epochs, int) and epochs < hyperparameters.get("epochs", 0):
+        parts.append(f"{epochs} of {hyperparameters['epochs']} epochs")
+    elif parts and not hyperparameters:
         parts.append(f"{epochs} epochs")
-    return ", ".join(parts) or None
+    return Filled(reduced=", ".join(parts) or None)
 
 
 IMAGES = Kind(

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,23 +63,21 @@ class RunFolder:
 
     def result(self) -> dict[str, Any] | None:
         """The finished run's record; None if there is none that can be trusted."""
-        try:
-            return read_result(self.path / "result.json")
-        except FileNotFoundError:
-            return None
-        except CorruptRecord as error:
-            self._report(f"{error}; the run is done again")
-            return None
+        return self._read("result.json", read_result, "the run is done again")
 
     def status(self) -> dict[str, Any]:
         """What `status.json` says; empty if there is none that can be trusted."""
+        lost = "what the run did before is not known"
+        return self._read("status.json", read_record, lost) or {}
+
+    def _read(self, name: str, read: Callable[[Path], Any], lost: str) -> dict[str, Any] | None:
         try:
-            return read_record(self.path / "status.json")
+            return read(self.path / name)
         except FileNotFoundError:
-            return {}
+            return None
         except CorruptRecord as error:
-            self._report(f"{error}; what the run did before is not known")
-            return {}
+            self._report(f"{error}; {lost}")
+            return None
 
     def write_status(self, state: str, **details: Any) -> None:
         """Say that the run is `running`, `interrupted`, `failed`, `done` or `collapsed`."""

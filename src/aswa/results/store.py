@@ -62,7 +62,10 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     content = path.read_bytes()
     try:
-        record = _parsed(content)
+        try:
+            record = orjson.loads(content)
+        except ValueError:
+            record = json.loads(content)  # schema 1 has NaN and Infinity
     except ValueError as error:
         raise CorruptRecord(path, f"not valid JSON ({error})") from None
     if not isinstance(record, dict):
@@ -70,13 +73,6 @@ def read_record(path: Path) -> dict[str, Any]:
     if "sha256" in record and record["sha256"] != digest(record):
         raise CorruptRecord(path, "its content does not match its sha256")
     return record
-
-
-def _parsed(content: bytes) -> Any:
-    try:
-        return orjson.loads(content)
-    except ValueError:
-        return json.loads(content)  # schema 1 has NaN and Infinity
 
 
 def read_result(path: Path) -> dict[str, Any]:

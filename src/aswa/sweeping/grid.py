@@ -27,21 +27,14 @@ POLL_SECONDS = 2.0
 
 @dataclass
 class Job:
-    """A run that is not finished.
+    """A run that is not finished."""
 
-    Attributes:
-        overrides: that mean it.
-        attempts: how often it failed in this sweep.
-        error: of the last time.
-        hopeless: it would fail the same way again.
-    """
-
-    overrides: list[str]
+    overrides: list[str]  # that mean it
     folder: RunFolder
     title: str
-    attempts: int = 0
-    error: str = ""
-    hopeless: bool = False
+    attempts: int = 0  # how often it failed in this sweep
+    error: str = ""  # of the last time
+    hopeless: bool = False  # it would fail the same way again
 
 
 @dataclass

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,12 @@ CODE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """The run that a combination of overrides names, or why there is none.
-
-    Attributes:
-        folder: of the run; empty for a combination that makes no sense.
-        title: for people.
-        misfit: why the combination is left out.
-        files: path → state of the files whose bytes are part of the configuration.
-    """
+    """The run that a combination of overrides names, or why there is none."""
 
     folder: str = ""
     title: str = ""
-    misfit: str = ""
-    files: dict[str, str] = field(default_factory=dict)
+    misfit: str = ""  # why the combination is left out: it makes no sense
+    files: dict[str, str] = field(default_factory=dict)  # that the configuration names → state
 
 
 class PlanCache:
@@ -56,12 +50,10 @@ class PlanCache:
         self._choices: dict[tuple[str, ...], DictConfig] = {}
         self._file_states: dict[str, str] = {}
         self._state = _state(master.get("data_dir"))
-        try:
+        with suppress(OSError, ValueError, KeyError, TypeError):  # it is only a memory
             stored = json.loads(self._path.read_bytes())
             if stored["state"] == self._state:
                 self._known = stored["runs"]
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # it is only a memory
 
     def of(self, overrides: Sequence[str]) -> PlannedRun:
         """The run of a combination, composed if it is new or its files changed.
@@ -133,13 +125,10 @@ class PlanCache:
 def _state(data_dir: str | None) -> str:
     """A hash of all that every planned run depends on besides its overrides."""
     found = hashlib.sha256()
-    members = [path for folder in folders_of_members() for path in folder.rglob("*.yaml")]
-    code = [
-        path
-        for room in ("config", "kinds", "data", "queries")
-        for path in (CODE / room).rglob("*.py")
-    ]
-    for path in sorted([*members, *code, CODE / "registry.py"]):
+    files = [path for folder in folders_of_members() for path in folder.rglob("*.yaml")]
+    for room in ("config", "kinds", "data", "queries"):
+        files += (CODE / room).rglob("*.py")
+    for path in sorted([*files, CODE / "registry.py"]):
         found.update(path.name.encode())
         found.update(path.read_bytes())
     for folder in data_folders(data_dir):

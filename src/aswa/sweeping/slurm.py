@@ -58,9 +58,7 @@ def launch_and_wait(launch: Callable[[], Any], folder: Path) -> Any:
 
 
 def _arrays(folder: Path) -> set[str]:
-    if not folder.is_dir():
-        return set()
-    return {path.name.partition("_")[0] for path in folder.iterdir() if path.is_dir()}
+    return {path.name.partition("_")[0] for path in folder.glob("*/")}
 
 
 def _queued(jobs: set[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +18,13 @@ STATES = ("done", "running", "interrupted", "failed", "waiting")
 
 @dataclass(frozen=True)
 class RunState:
-    """One run's folder.
-
-    Attributes:
-        state: one of STATES. `interrupted`: begun, and nobody is at work on it; `waiting`: planned.
-        part: of its epochs done.
-        seconds: that a finished run took.
-        note: who computes it, or the last line of its traceback.
-    """
+    """One run's folder."""
 
     path: Path
-    state: str
-    part: float = 0.0
-    seconds: float | None = None
-    note: str = ""
+    state: str  # of STATES. interrupted: begun, and nobody is at work on it; waiting: planned
+    part: float = 0.0  # of its epochs done
+    seconds: float | None = None  # that a finished run took
+    note: str = ""  # who computes it, or the last line of its traceback
 
     @property
     def unit(self) -> str:
@@ -48,8 +41,7 @@ def read_state(path: Path) -> RunState:
         return RunState(path, "done", 1.0, status.get("seconds"))
     checkpoint = status.get("checkpoint") or {}
     part = checkpoint.get("epoch", 0) / max(1, status.get("epochs") or 1)
-    owner = folder.owner()
-    if owner is not None:
+    if (owner := folder.owner()) is not None:
         where = f"{owner.get('host', '?')}, process {owner.get('pid', '?')}"
         job = f", job {owner['slurm_job']}" if "slurm_job" in owner else ""
         return RunState(path, "running", part, note=where + job)
@@ -78,10 +70,10 @@ def seconds_left(states: Sequence[RunState]) -> float | None:
 
     None where nothing is running or no run is done yet, so that nothing can be said.
     """
-    took: dict[str, list[float]] = {}
+    took = defaultdict(list)
     for state in states:
         if state.seconds is not None:
-            took.setdefault(state.unit, []).append(state.seconds)
+            took[state.unit].append(state.seconds)
     running = sum(state.state == "running" for state in states)
     if not took or not running:
         return None
@@ -89,7 +81,7 @@ def seconds_left(states: Sequence[RunState]) -> float | None:
     left = [
         (1 - state.part) * statistics.mean(took.get(state.unit, [usual]))
         for state in states
-        if state.state in ("running", "interrupted", "waiting")
+        if state.state not in ("done", "failed")
     ]
     return sum(left) / running
 

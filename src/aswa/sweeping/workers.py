@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from aswa.files import Locked, lock
@@ -16,7 +17,6 @@ from aswa.sweeping import progress
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _taken = ExitStack()  # of the lock on a GPU, held until this process ends
-_gpu: str | None = None
 
 
 def visible_gpus() -> list[str]:
@@ -28,10 +28,11 @@ def visible_gpus() -> list[str]:
         done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    lines = [line for line in done.stdout.splitlines() if line.startswith("GPU ")]
-    return [str(i) for i in range(len(lines))] if done.returncode == 0 else []
+    gpus = sum(line.startswith("GPU ") for line in done.stdout.splitlines())
+    return [str(i) for i in range(gpus)] if done.returncode == 0 else []
 
 
+@functools.cache
 def take_gpu() -> str | None:
     """Keep one GPU that no other worker on this machine has, and see no other, until the end.
 
@@ -40,30 +41,23 @@ def take_gpu() -> str | None:
     Returns:
         its name; None where there is no GPU.
     """
-    global _gpu
     names = visible_gpus()
-    if not names or _gpu is not None:
-        return _gpu
+    if not names:
+        return None
     folder = Path(tempfile.gettempdir(), f"aswa-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    _gpu = names[os.getpid() % len(names)]
     for name in names:
-        try:
+        with suppress(Locked):
             _taken.enter_context(lock(folder / name.replace("/", "-"), wait=False))
-        except Locked:
-            continue
-        _gpu = name
-        break
-    os.environ[VISIBLE] = _gpu
-    return _gpu
+            break
+    else:
+        name = names[os.getpid() % len(names)]
+    os.environ[VISIBLE] = name
+    return name
 
 
 def die_with_launcher() -> None:
-    """A worker of a killed sweep ends too, so that no run is computed without its sweep.
-
-    The worker is asked to end, so that it saves its run first; a launcher that died before is
-    noticed here.
-    """
+    """A worker of a killed sweep saves its run and ends too: no run goes on without its sweep."""
     launcher = progress.launcher()
     if sys.platform != "linux" or launcher is None:
         return
