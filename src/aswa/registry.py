@@ -14,17 +14,11 @@ from typing import Any, NamedTuple
 
 
 class Method(NamedTuple):
-    """A training or averaging method, the column `optimizer` of results.
+    """A training or averaging method, the column `optimizer` of results."""
 
-    Attributes:
-        path: of a class with the protocol of `aswa.averaging.Averager`.
-        label: in tables.
-        averages: the method averages weights; plain training and its best epoch do not.
-    """
-
-    path: str
-    label: str
-    averages: bool = True
+    path: str  # of a class with the protocol of `aswa.averaging.Averager`
+    label: str  # in tables
+    averages: bool = True  # weights; plain training and its best epoch do not
 
 
 KINDS: dict[str, str] = {
@@ -67,7 +61,9 @@ METHODS: dict[str, Method] = {
     ),
 }
 
-MIXINGS: dict[str, str] = {"independent": "aswa.averaging.mixing:Independent"}
+MIXINGS: dict[str, str] = {
+    "independent": "aswa.averaging.mixing:Independent",
+}
 
 
 def load(path: str) -> Any:

@@ -33,12 +33,7 @@ class GridSweeper(BasicSweeper):
     left out, and said. For the arguments see `aswa.sweeping.grid_config.GridConfig`.
     """
 
-    def __init__(
-        self,
-        max_batch_size: int | None = None,
-        params: dict[str, str] | None = None,
-        retries: int = 1,
-    ) -> None:
+    def __init__(self, max_batch_size: int | None, params: Any, retries: int) -> None:
         super().__init__(max_batch_size=max_batch_size, params=params)
         self.retries = retries
 

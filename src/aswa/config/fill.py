@@ -5,13 +5,12 @@ Each function completes a plain configuration in place, and raises a ConfigError
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from aswa.config.members import template
-from aswa.config.methods import METHOD_OPTIONS
+from aswa.config.methods import METHOD_OPTIONS, SWAOptions
 from aswa.config.schema import ConfigError, Misfit, checked, unknown
 from aswa.registry import kinds, load, methods, models
 
@@ -49,8 +48,8 @@ def fill_from_table(plain: dict[str, Any]) -> Mapping[str, Any]:
     if isinstance(plain["epochs"], int):  # averaging begins at the same part of a shorter run
         row["swa_start"] = max(1, round(row["swa_start"] * plain["epochs"] / row["epochs"]))
     for key, value in row.items():
-        for place in PLACES[key]:
-            _fill_null(plain, place, value)
+        for filled in PLACES[key]:
+            _fill_null(plain, filled, value)
     return published
 
 
@@ -128,7 +127,7 @@ def check_fit(plain: dict[str, Any]) -> None:
 
 def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Options of the methods by name, in the order of tables, filled in and checked."""
-    group, known = plain["optimizer"], methods()
+    group, known, epochs = plain["optimizer"], methods(), plain["epochs"]
     for name in group.keys() - {"name"} - known.keys():
         raise unknown(f"optimizer.{name}", name, known)
     found = {name: group[name] for name in known if name in group}
@@ -139,17 +138,16 @@ def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if (schema := METHOD_OPTIONS.get(name)) is None:  # of another package
             checked([], options, place, template("optimizer", name).get(name) or {})
             continue
-        for field in dataclasses.fields(schema):
-            value = options.get(field.name)
+        for key, value in options.items():
             if isinstance(value, float) and math.isinf(value):
-                options[field.name] = value = None  # no bound
-            if value is None and (derive := field.metadata["derive"]) is not None:
-                options[field.name] = value = derive(plain)
-            epochs = plain["epochs"] if isinstance(plain["epochs"], int) else math.inf
-            if field.metadata["before_the_end"] and isinstance(value, int) and value >= epochs:
-                raise ConfigError(
-                    f"{place}.{field.name}={value}: nothing would be averaged in epochs={epochs}; "
-                    f"take at most {epochs - 1}"
-                )
+                options[key] = None  # no bound
+        if schema is SWAOptions and options.get("start") is None:
+            options["start"] = epochs * 3 // 4
+        start = options.get("start")
+        if isinstance(start, int) and start >= epochs:
+            raise ConfigError(
+                f"{place}.start={start}: nothing would be averaged in epochs={epochs}; "
+                f"take at most {epochs - 1}"
+            )
         checked([schema], options, place)
     return {name: dict(options) for name, options in found.items()}

@@ -27,12 +27,12 @@ def run_id(resolved: dict[str, Any], without: str = "") -> str:
 
 
 def setting_id(resolved: dict[str, Any]) -> str:
-    """Runs of one setting are pooled over seeds."""
+    """`run_id` without the seed: runs of one setting are pooled over seeds."""
     return run_id(resolved, without="seed")
 
 
 def training_id(resolved: dict[str, Any]) -> str:
-    """Runs that have the same weights at the end, whatever their task."""
+    """`run_id` without the task: runs with the same weights at the end."""
     return run_id(resolved, without="task")
 
 
@@ -84,9 +84,8 @@ def _relevant(resolved: dict[str, Any]) -> dict[str, Any]:
     }
     top = neutral_keys(RunConfig)
     found = {key: value for key, value in resolved.items() if key not in top}
-    for group, names in neutral.items():
-        if group in found:
-            found[group] = {k: v for k, v in found[group].items() if k not in names}
+    for group in neutral.keys() & found.keys():
+        found[group] = {k: v for k, v in found[group].items() if k not in neutral[group]}
     return found
 
 

@@ -1,11 +1,10 @@
-"""Options of the methods: types, ranges, and what follows from the rest of a configuration.
+"""Options of the methods: types and ranges.
 
 A method that is not here is checked by its YAML file alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +12,9 @@ from aswa.config.schema import NoOptions, setting
 from aswa.registry import METHODS, RELEASED
 
 
-def three_quarters(plain: Mapping[str, Any]) -> int | None:
-    """Epochs before averaging begins where no number is given: three quarters of the run."""
-    epochs = plain.get("epochs")
-    return epochs * 3 // 4 if isinstance(epochs, int) else None
-
-
-def _start(default: int | None = 0, **how: Any) -> Any:
-    return setting(default, least=0, before_the_end=True, **how)
-
-
 @dataclass(frozen=True)
 class SWAOptions:
-    start: int | None = _start(None, derive=three_quarters)
+    start: int | None = setting(None, least=0)  # null: three quarters of the run
     every: int = setting(1, least=1)
 
 
@@ -43,13 +32,13 @@ class EarlyStoppingOptions:
 
 @dataclass(frozen=True)
 class ASWAOptions:
-    start: int = _start()
+    start: int = setting(0, least=0)
     every: int = setting(1, least=1)
 
 
 @dataclass(frozen=True)
 class ReleasedASWAOptions:
-    start: int | None = _start()
+    start: int | None = setting(0, least=0)
     hard_updates: bool | None = setting(None)
     restore_on_reject: bool = setting(False)
     keep_member: bool = setting(False)
@@ -59,7 +48,7 @@ class ReleasedASWAOptions:
 @dataclass(frozen=True)
 class PolynomialDecayOptions:
     eta: float = setting(3.0, least=0)
-    start: int = _start()
+    start: int = setting(0, least=0)
 
 
 METHOD_OPTIONS: dict[str, type[Any]] = {
@@ -68,6 +57,6 @@ METHOD_OPTIONS: dict[str, type[Any]] = {
     "ema": EMAOptions,
     "early_stopping": EarlyStoppingOptions,
     "aswa": ASWAOptions,
-    **{name: ReleasedASWAOptions for name in METHODS if METHODS[name].path == RELEASED},
+    **{name: ReleasedASWAOptions for name, each in METHODS.items() if each.path == RELEASED},
     "polynomial_decay": PolynomialDecayOptions,
 }

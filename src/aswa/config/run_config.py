@@ -74,19 +74,14 @@ class TrackerConfig:
 class RunConfig:
     """One run, complete: nothing in it is left to a default elsewhere.
 
-    Attributes:
-        methods: options of each method by name, in the order of tables.
-        resolved: the whole configuration as plain data, as recorded with the results.
-        files: whose bytes are part of the configuration.
-        reduced: what makes the run smaller than the published experiment, in words.
-        run_id, setting_id, setting, setting_ids: of `resolved`, see `aswa.config.identity`.
+    For run_id, setting_id, setting and setting_ids see `aswa.config.identity`.
     """
 
     dataset: DatasetConfig
     model: MemberConfig
     task: MemberConfig
     optimizer: str
-    methods: dict[str, dict[str, Any]]
+    methods: dict[str, dict[str, Any]]  # options by name, in the order of tables
     base_optimizer: BaseOptimizerConfig
     schedule: ScheduleConfig
     population: PopulationConfig
@@ -104,9 +99,9 @@ class RunConfig:
     checkpoint_seconds: float = setting(neutral=True, least=0)
     save_weights: bool = setting(neutral=True)
     resume: str = setting(neutral=True, choices=("auto", "force", "restart"))
-    resolved: dict[str, Any] = setting(neutral=True)
-    files: tuple[Path, ...] = setting((), neutral=True)
-    reduced: str | None = setting(None, neutral=True)
+    resolved: dict[str, Any] = setting(neutral=True)  # all as plain data, recorded with results
+    files: tuple[Path, ...] = setting((), neutral=True)  # whose bytes are part of it
+    reduced: str | None = setting(None, neutral=True)  # why smaller than published, in words
 
     @property
     def kind(self) -> Any:

@@ -11,7 +11,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aswa.config.messages import nearest
@@ -78,25 +78,15 @@ class Rule(NamedTuple):
         return f"a number above {lower:g}" if self.least is None else f"at least {lower:g}"
 
 
-def setting(
-    default: Any = dataclasses.MISSING,
-    *,
-    neutral: bool = False,
-    derive: Callable[[Mapping[str, Any]], Any] | None = None,
-    before_the_end: bool = False,
-    **rule: Any,
-) -> Any:
+def setting(default: Any = dataclasses.MISSING, *, neutral: bool = False, **rule: Any) -> Any:
     """A field of a schema.
 
     Args:
         default: of the field; none makes the key obligatory.
         neutral: the key says where and how a run is computed, not what: no part of run_id.
-        derive: for a key of a method that is null, its value from the whole configuration.
-        before_the_end: the value has to be below the number of epochs.
         rule: of `Rule`: least, above, below, choices, keys.
     """
-    facts = {"neutral": neutral, "derive": derive, "before_the_end": before_the_end}
-    return dataclasses.field(default=default, metadata={**facts, "rule": Rule(**rule)})
+    return dataclasses.field(default=default, metadata={"neutral": neutral, "rule": Rule(**rule)})
 
 
 _hints = functools.cache(typing.get_type_hints)
@@ -135,11 +125,9 @@ def checked(
         ConfigError: a key is unknown or missing, or a value of the wrong type or out of range.
     """
     fields = {field.name: field for schema in schemas for field in dataclasses.fields(schema)}
-    hints = {
-        key: hint
-        for schema in schemas
-        for key, hint in _hints(typing.cast(Hashable, schema)).items()
-    }
+    hints: dict[str, Any] = {}
+    for schema in schemas:
+        hints |= _hints(typing.cast(Hashable, schema))
     for key in values:
         if key not in hints and key not in template:
             raise unknown(dotted(place, key), key, {**template, **hints})

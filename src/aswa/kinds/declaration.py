@@ -18,21 +18,13 @@ Plain = dict[str, Any]
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that a task measures.
+    """A number that a task measures."""
 
-    Attributes:
-        name: in rows.
-        label: in tables and sentences.
-        higher_is_better: its direction.
-        family: metrics that are about the same thing, such as `triples`, `queries`.
-        part: what of the split it is about, such as `heads`; None for all of it.
-    """
-
-    name: str
-    label: str
+    name: str  # in rows
+    label: str  # in tables and sentences
     higher_is_better: bool
-    family: str
-    part: str | None = None
+    family: str  # metrics that are about the same thing, such as `triples`, `queries`
+    part: str | None = None  # of the split, such as `heads`; None for all of it
 
     def described(self) -> Plain:
         """What a record says of the metric."""
@@ -41,65 +33,42 @@ class Metric:
 
 @dataclass(frozen=True)
 class TaskDeclaration:
-    """A task of a kind.
+    """A task of a kind."""
 
-    Attributes:
-        path: of the class, with the protocol of `aswa.tasks.task.Task`.
-        metrics: from the task's options to all metrics that it can give.
-        options: schema of the options.
-        fill: path of a function that completes the task's group in place and returns the files
-            whose bytes it named.
-        check: path of a function that raises ConfigError for options that do not fit together.
-    """
-
-    path: str
-    metrics: Callable[[Mapping[str, Any]], Sequence[Metric]]
-    options: type[Any] = NoOptions
+    path: str  # of the class, with the protocol of `aswa.tasks.task.Task`
+    metrics: Callable[[Mapping[str, Any]], Sequence[Metric]]  # all that a task of options can give
+    options: type[Any] = NoOptions  # schema
+    # Path of a function that completes the task's group in place and returns the files whose bytes
+    # it named.
     fill: str | None = None
-    check: str | None = None
+    check: str | None = None  # path of a function: ConfigError for options that do not fit together
 
 
 @dataclass(frozen=True)
 class Filled:
-    """What a kind found while it completed a configuration.
+    """What a kind found while it completed a configuration."""
 
-    Attributes:
-        files: whose bytes or absence decided what was filled in.
-        reduced: what makes the run smaller than the published experiment, in words.
-    """
-
-    files: tuple[Path, ...] = ()
-    reduced: str | None = None
+    files: tuple[Path, ...] = ()  # whose bytes or absence decided what was filled in
+    reduced: str | None = None  # what makes the run smaller than the published one, in words
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem.
+    """A kind of problem."""
 
-    Attributes:
-        name: in conf/, key `kind`.
-        words: for sentences, such as `knowledge graph`.
-        dataset: schema of what its datasets have beside name, kind, folder and rates.
-        model: schema of what all its models have.
-        models: schemas of what single models have beside that.
-        tasks: by name; the first is what its datasets are for unless `task=` names another.
-        fetching: module with `fetch` and `inspect` of its datasets.
-        fill: path of a function that completes a configuration in place, given the row of its
-            hyper-parameter table, and returns `Filled`.
-        check: path of a function that raises ConfigError for model options that do not fit.
-        torchrun: several processes can share one run.
-    """
-
-    name: str
-    words: str
-    dataset: type[Any]
-    model: type[Any]
+    name: str  # in conf/, key `kind`
+    words: str  # for sentences, such as `knowledge graph`
+    dataset: type[Any]  # schema of what its datasets have beside name, kind, folder and rates
+    model: type[Any]  # schema of what all its models have
+    # The first is what its datasets are for unless `task=` names another.
     tasks: Mapping[str, TaskDeclaration]
-    fetching: str
+    fetching: str  # module with `fetch` and `inspect` of its datasets
+    # Path of a function that completes a configuration in place, given the row of its
+    # hyper-parameter table, and returns `Filled`.
     fill: str | None = None
-    models: Mapping[str, type[Any]] = field(default_factory=dict)
-    check: str | None = None
-    torchrun: bool = False
+    models: Mapping[str, type[Any]] = field(default_factory=dict)  # schemas of single models' own
+    check: str | None = None  # path of a function: ConfigError for model options that do not fit
+    torchrun: bool = False  # several processes can share one run
 
     @property
     def usual_task(self) -> str:

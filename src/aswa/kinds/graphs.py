@@ -18,18 +18,12 @@ RANKING = {"mrr": "MRR", "hits@1": "Hits@1", "hits@3": "Hits@3", "hits@10": "Hit
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """What a dataset of conf/dataset has: counts, which are checked, and checksums.
+    """What a dataset of conf/dataset has: counts, which are checked, and checksums."""
 
-    Attributes:
-        entities, relations: over all splits; None where they are not known.
-        triples: by split.
-        sha256: by split, of the uncompressed bytes.
-    """
-
-    entities: int | None = setting(None, least=1, neutral=True)
+    entities: int | None = setting(None, least=1, neutral=True)  # over all splits
     relations: int | None = setting(None, least=1, neutral=True)
     triples: dict[str, Any] | None = setting(None, keys=SPLITS, neutral=True)
-    sha256: dict[str, Any] | None = setting(None, keys=SPLITS)
+    sha256: dict[str, Any] | None = setting(None, keys=SPLITS)  # of the uncompressed bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,16 +57,12 @@ def check_link_predictor(options: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryOptions:
-    """Of `task=query_answering`. With a folder of query files the options of drawing are left out.
-
-    Attributes:
-        folder: of query files; their bytes count, by `sha256`, not their place.
-    """
+    """Of `task=query_answering`. With a folder of query files those of drawing are left out."""
 
     structures: list[Any] = setting()
     k: int | None = setting(least=1)
     tnorm: str = setting(choices=TNORMS)
-    folder: str | None = setting(None, neutral=True)
+    folder: str | None = setting(None, neutral=True)  # its files' bytes count, by `sha256`
     sha256: str | None = setting(None)
     queries: int = setting(1, least=1)
     query_seed: int = setting(0, least=0)

@@ -12,23 +12,17 @@ from aswa.kinds.declaration import Filled, Kind, Metric, Plain, TaskDeclaration
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """What a dataset of conf/dataset has.
-
-    Attributes:
-        images: number by split, which is checked.
-        sha256: by split, of the pixels as uint8 [n, 32, 32, 3].
-        valid_ratio: of the training images, held out for selection by a fixed list.
-        train_size, test_size: so many images only; tables then say so.
-        augment_validation: score validation images cropped and flipped at random.
-    """
+    """What a dataset of conf/dataset has."""
 
     classes: int = setting(least=2)
+    # Number by split, which is checked.
     images: dict[str, Any] | None = setting(None, keys=("train", "test"), neutral=True)
+    # By split, of the pixels as uint8 [n, 32, 32, 3].
     sha256: dict[str, Any] | None = setting(None, keys=("train", "test"))
-    valid_ratio: float = setting(above=0, below=1)
-    train_size: int | None = setting(None, least=1)
+    valid_ratio: float = setting(above=0, below=1)  # held out for selection by a fixed list
+    train_size: int | None = setting(None, least=1)  # so many images only; tables then say so
     test_size: int | None = setting(None, least=1)
-    augment_validation: bool = setting(False)
+    augment_validation: bool = setting(False)  # score it cropped and flipped at random
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,10 @@ class RunFolder:
             self._report(f"{self.path}: another process is computing this run; waiting for it")
         try:
             with lock(path, wait):
-                write_record(self.path / OWNER, _myself())
+                owner: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
+                if job := os.environ.get("SLURM_JOB_ID"):
+                    owner["slurm_job"] = job
+                write_record(self.path / OWNER, owner)
                 for leftover in self.path.glob(".*.tmp"):  # of a writer that was killed
                     leftover.unlink(missing_ok=True)
                 yield
@@ -89,8 +92,3 @@ class RunFolder:
         """Write `history.json`, then `result.json`, which makes the run a finished one."""
         write_record(self.path / "history.json", history)
         write_record(self.path / "result.json", record)
-
-
-def _myself() -> dict[str, Any]:
-    job = os.environ.get("SLURM_JOB_ID")
-    return {"host": socket.gethostname(), "pid": os.getpid()} | ({"slurm_job": job} if job else {})

@@ -27,7 +27,6 @@ def versions() -> dict[str, str]:
 @functools.cache
 def git_state() -> dict[str, Any]:
     """Commit of the checkout that the code runs from, and whether files differ from it."""
-
     sha = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--untracked-files=no")
     return {

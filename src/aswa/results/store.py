@@ -78,8 +78,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def read_result(path: Path) -> dict[str, Any]:
     """Read a `result.json`. Same errors as `read_record`, and missing fields named."""
     record = read_record(path)
-    missing = [key for key in REQUIRED if key not in record]
-    if missing:
+    if missing := [key for key in REQUIRED if key not in record]:
         raise CorruptRecord(path, f"lacks {', '.join(missing)}")
     if record["status"] not in FINISHED:
         raise CorruptRecord(path, f"status {record['status']!r} is not that of a finished run")

@@ -39,21 +39,13 @@ class Job:
 
 @dataclass
 class Grid:
-    """One `aswa-train -m`.
+    """One `aswa-train -m`."""
 
-    Args:
-        master: Hydra's configuration of the sweep.
-        loader: Hydra's, which composes a job's configuration.
-        launcher: Hydra's, of any kind.
-        retries: how often a failed run is launched again.
-        batch: jobs launched at a time; None for all.
-    """
-
-    master: DictConfig
-    loader: Any
-    launcher: Any
-    retries: int = 1
-    batch: int | None = None
+    master: DictConfig  # Hydra's configuration of the sweep
+    loader: Any  # Hydra's, which composes a job's configuration
+    launcher: Any  # Hydra's, of any kind
+    retries: int  # how often a failed run is launched again
+    batch: int | None  # jobs launched at a time; None for all
     launched: int = field(default=0, init=False)
 
     def run(self, combinations: Sequence[list[str]]) -> None:
@@ -79,7 +71,7 @@ class Grid:
             raise RunFailed(f"{len(failed)} of {total} runs failed\n{errors}")
 
     def _local_launcher(self) -> int | None:
-        """Let joblib run as many jobs abreast as this machine has GPUs, or cores for their threads.
+        """Let joblib run one job a GPU of this machine, or as many as its cores have threads for.
 
         Returns:
             the process that its workers die with; None for jobs of a cluster, which outlive it.
@@ -111,13 +103,14 @@ class Grid:
             print(f"left out ({n}): {reason}", flush=True)
         if misfits and not jobs and not done:
             raise ConfigError(next(iter(misfits)))
-        notes: set[str] = set()
+        notes = set()
         for job in jobs.values():
             if job.folder.owner() is not None and (job.folder.path / PLAN).exists():
                 continue  # it is being computed with the plan that is there
             composed, config = cache.compose(job.overrides)
             write_plan(composed, config, job.overrides)
-            notes.add(tuned_elsewhere(config) if composed.lr is None else "")
+            if composed.lr is None:
+                notes.add(tuned_elsewhere(config))
         for note in sorted(notes - {""}):
             print(note, flush=True)
         return list(jobs.values()), len(done)
@@ -130,14 +123,12 @@ class Grid:
         for first in range(0, len(jobs), size):
             batch = jobs[first : first + size]
             for job, failure in zip(batch, self._launch(batch), strict=True):
-                if failure is None:
-                    continue
                 if failure == BUSY:
                     again.append(job)
-                    continue
-                job.attempts, job.error = job.attempts + 1, failure
-                tried_enough = job.hopeless or job.attempts > self.retries
-                (given_up if tried_enough else again).append(job)
+                elif failure is not None:
+                    job.attempts, job.error = job.attempts + 1, failure
+                    tried_enough = job.hopeless or job.attempts > self.retries
+                    (given_up if tried_enough else again).append(job)
         if again and all(not job.error for job in again):
             _wait_for_one(again)
         return again, given_up
@@ -195,5 +186,4 @@ def _wait_for_one(jobs: list[Job]) -> None:
 
 def _quoted(path: Path) -> str:
     """For Hydra's grammar."""
-    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -12,18 +12,12 @@ from hydra.core.config_store import ConfigStore
 
 @dataclass
 class GridConfig:
-    """`hydra.sweeper`.
-
-    Attributes:
-        max_batch_size: runs launched at a time; null for all that are left.
-        params: a recipe's own axes, such as {seed: range(5)}.
-        retries: how often a run that failed is launched again in the same sweep.
-    """
+    """`hydra.sweeper`."""
 
     _target_: str = "hydra_plugins.aswa_grid_sweeper.GridSweeper"
-    max_batch_size: int | None = None
-    params: dict[str, str] | None = None
-    retries: int = 1
+    max_batch_size: int | None = None  # runs launched at a time; null for all that are left
+    params: dict[str, str] | None = None  # a recipe's own axes, such as {seed: range(5)}
+    retries: int = 1  # how often a run that failed is launched again in the same sweep
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridConfig, provider="aswa")

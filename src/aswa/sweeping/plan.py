@@ -37,9 +37,8 @@ def write_plan(composed: DictConfig, config: RunConfig, overrides: Sequence[str]
 
 def _code(results_dir: Path) -> dict[str, Any]:
     """Commit, name of the file that holds the uncommitted changes, and versions."""
-    diff = git_diff()
     name = None
-    if diff:
+    if diff := git_diff():
         name = f"{hashlib.sha256(diff).hexdigest()[:12]}.diff"
         path = results_dir / ".sweep" / "diffs" / name
         if not path.exists():
@@ -69,10 +68,9 @@ def load_plan(folder: Path) -> tuple[RunConfig, str]:
         )
     now = _code(Path(config.results_dir))
     changed = [key for key, value in now.items() if plan["code"].get(key) != value]
-    note = ""
-    if changed:
-        note = (
-            f"{config.title}: planned with another state of the code than it is computed with "
-            f"({', '.join(changed)}; {folder / PLAN})"
-        )
-    return config, note
+    if not changed:
+        return config, ""
+    return config, (
+        f"{config.title}: planned with another state of the code than it is computed with "
+        f"({', '.join(changed)}; {folder / PLAN})"
+    )

@@ -78,11 +78,10 @@ class PlanCache:
     def _file_state(self, path: str) -> str:
         """Size and time of a file; looked up once in a planning."""
         if path not in self._file_states:
-            try:
+            self._file_states[path] = ""
+            with suppress(OSError):
                 found = Path(path).stat()
                 self._file_states[path] = f"{found.st_size} {found.st_mtime_ns}"
-            except OSError:
-                self._file_states[path] = ""
         return self._file_states[path]
 
     def compose(self, overrides: Sequence[str]) -> tuple[DictConfig, RunConfig]:

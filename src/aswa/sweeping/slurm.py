@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -34,27 +35,24 @@ def launch_and_wait(launch: Callable[[], Any], folder: Path) -> Any:
         Exception: of `launch`, once all jobs have left the queue.
     """
     earlier = _arrays(folder)
-    box: dict[str, Any] = {}
+    answer: Future[Any] = Future()
 
     def work() -> None:
         try:
-            box["returned"] = launch()
+            answer.set_result(launch())
         except BaseException as error:
-            box["error"] = error
+            answer.set_exception(error)
 
-    thread = threading.Thread(target=work, daemon=True)  # it may never return
-    thread.start()
+    threading.Thread(target=work, daemon=True).start()  # it may never return
     absent = 0
-    while absent < ABSENT and "returned" not in box:
+    while absent < ABSENT and (not answer.done() or answer.exception()):
         time.sleep(POLL_SECONDS)
         jobs = _arrays(folder) - earlier
-        gone = (bool(jobs) or "error" in box) and not _queued(jobs)
+        gone = (bool(jobs) or answer.done()) and not _queued(jobs)
         absent = absent + 1 if gone else 0
-    if "error" in box:
-        raise box["error"]
-    if "returned" not in box:
+    if not answer.done():
         raise JobsLost("all jobs have left the queue, and some gave no answer")
-    return box["returned"]
+    return answer.result()
 
 
 def _arrays(folder: Path) -> set[str]:

@@ -29,7 +29,7 @@ class RunState:
     @property
     def unit(self) -> str:
         """dataset × model"""
-        return f"{self.path.parent.parent.name} × {self.path.parent.name}"
+        return " × ".join(self.path.parts[-3:-1])
 
 
 def read_state(path: Path) -> RunState:
@@ -94,11 +94,9 @@ def text(states: Sequence[RunState]) -> str:
     rows.append(["all", *(sum(s.state == name for s in states) for name in STATES)])
     parts = [tabulate(rows, ["", *STATES], tablefmt="simple")]
     for name in ("running", "failed"):
-        lines = [f"  {s.path}: {s.note}" for s in states if s.state == name]
-        if lines:
+        if lines := [f"  {s.path}: {s.note}" for s in states if s.state == name]:
             parts.append("\n".join([f"{name}:", *lines]))
-    left = seconds_left(states)
-    if left is not None:
+    if (left := seconds_left(states)) is not None:
         parts.append(f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left")
     return "\n\n".join(parts)
 
