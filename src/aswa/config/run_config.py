@@ -129,6 +129,12 @@ class RunConfig:
         """What tables call the methods."""
         return {name: methods()[name].label for name in self.methods}
 
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The metrics of the run's one line."""
+        task = self.kind.tasks[self.task.name]
+        return task.headline or (task.metrics(self.task.options)[0].name,)
+
     def metrics(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Label, direction and family of the named metrics.
 

@@ -38,6 +38,8 @@ class TaskDeclaration:
     path: str  # of the class, with the protocol of `aswa.tasks.task.Task`
     metrics: Callable[[Mapping[str, Any]], Sequence[Metric]]  # all that a task of options can give
     options: type[Any] = NoOptions  # schema
+    headline: tuple[str, ...] = ()  # metrics of a run's one line; none: the first that is declared
+    work: str = "aswa.training.trajectory:Trajectory"  # path of the `Work` that a session runs
     # Path of a function that completes the task's group in place and returns the files whose bytes
     # it named.
     fill: str | None = None

@@ -107,6 +107,7 @@ KNOWLEDGE_GRAPH = Kind(
             options=QueryOptions,
             fill="aswa.queries.options:fill",
             check="aswa.queries.options:check",
+            headline=("mrr", "mrr_epfo"),
         ),
     },
     fetching="aswa.data.fetching.graphs",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,7 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
             took = f"{time.perf_counter() - began:.1f} s"
     if _first():
         place = progress.note_end(time.perf_counter() - began)
-        print(f"{place}{config.title}: {headline(record)} ({took})", flush=True)
+        print(f"{place}{config.title}: {headline(record, config.headline)} ({took})", flush=True)
     return str(record["status"])
 
 
@@ -100,16 +102,14 @@ def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
         raise kind(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
 
 
-def headline(record: dict[str, Any]) -> str:
-    """Test values of each method: the first metric of every family but losses."""
-    values: dict[str, list[str]] = {}
-    for row in record["rows"]:
-        if row["split"] == "test":
-            said = f"{row['optimizer']} {row['value']:.3f}"
-            values.setdefault(row["metric"], []).append(said)
-    first: dict[str, str] = {}
-    for metric in values:
-        facts = record["metrics"][metric]
-        if facts["higher_is_better"]:
-            first.setdefault(facts["family"], metric)
-    return "; ".join(f"test {metric} {', '.join(values[metric])}" for metric in first.values())
+def headline(record: dict[str, Any], metrics: Sequence[str]) -> str:
+    """Test values of each method, of the metrics that the run has."""
+    parts = []
+    for metric in metrics:
+        rows = [r for r in record["rows"] if (r["split"], r["metric"]) == ("test", metric)]
+        values = [
+            f"{r['optimizer']} {math.nan if r['value'] is None else r['value']:.3f}" for r in rows
+        ]
+        if values:
+            parts.append(f"test {metric} {', '.join(values)}")
+    return "; ".join(parts)

@@ -144,6 +144,9 @@ class _Session:
         self.tracker.start(config)
         record = self._finish(work, on_epoch)
         record["seconds"]["total"] = self.checkpoints.total
+        unknown = [n for n, said in record["metrics"].items() if said["higher_is_better"] is None]
+        if unknown:
+            self.report(f"not declared by task={config.task.name}: {', '.join(unknown)}")
         if self.first:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
             self._write(record, history, work.weights())

@@ -24,7 +24,7 @@ from aswa.training.riders import build_riders
 from aswa.training.timers import Timed, Timers
 
 CURVE_POINTS = 16  # validation scores on the learning curves of methods that measure none
-COLLAPSED = 1.1  # a run whose best validation score is below this multiple of guessing
+COLLAPSED = 0.1  # a run whose best validation score is not that part of chance above chance
 RUNNING_SCORE = "running_score"
 
 
@@ -216,7 +216,7 @@ class Trajectory:
         seen = [v for rider in self.riders.values() for v in rider.valid if v is not None]
         return {
             "rows": rows,
-            "collapsed": max(valid + seen) < COLLAPSED * self.task.chance,
+            "collapsed": max(valid + seen) < self.task.chance + COLLAPSED * abs(self.task.chance),
             "decisions": {name: r.counts for name, r in self.riders.items() if r.counts},
             "members": {name: r.averager.n_averaged for name, r in self.riders.items()},
             "seconds": dict(self.timers.seconds),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch import nn
@@ -48,5 +48,5 @@ class Work(Protocol):
     def record(self) -> dict[str, Any]:
         """Rows, decisions, seconds: see `aswa.training.record`. Reads the test split, once."""
 
-    def weights(self) -> dict[str, Sequence[nn.Module]]:
+    def weights(self) -> dict[str, list[nn.Module]]:
         """What each method offers, as `record` evaluated it."""
