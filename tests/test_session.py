@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from aswa.config import RunConfig, load
+from aswa.config import ConfigError, RunConfig, load
 from aswa.tasks.link_prediction import LinkPrediction
 from aswa.training.session import execute
 from aswa.training.trajectory import Diverged
@@ -125,3 +125,14 @@ def test_every_method_that_decides_has_its_decisions_in_the_record(results: Path
             assert v in history["valid"]["sgd"]
     v, v_hat = history["scores"]["aswa"][-1]
     assert max(v, v_hat) <= history["valid"]["aswa"][-1]
+
+
+def test_a_selection_metric_that_is_better_when_lower_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every method would keep the worst epoch."""
+    monkeypatch.setattr(LinkPrediction, "selection_metric", "loss")
+    config = load(["dataset=umls", "model=distmult", "model.dim=8", "epochs=2", "lr=0.01",
+                   f"results_dir={tmp_path}"])  # fmt: skip
+    with pytest.raises(ConfigError, match="selection_metric 'loss'"):
+        execute(config)

@@ -32,7 +32,7 @@ class ToyTask:
     `score` is minus the squared error. Several members are judged by their mean prediction.
     """
 
-    selection_metric, chance, sparse_gradient = "score", -1e9, False
+    selection_metric, chance, sparse_gradient = "mrr", -1e9, False
     device = torch.device("cpu")
 
     def __init__(self, *_: Any) -> None:
@@ -59,12 +59,12 @@ class ToyTask:
             yield loss, len(chosen)
 
     def score(self, model: nn.Module) -> float:
-        return self.metrics([model], "valid")["score"]
+        return self.metrics([model], "valid")["mrr"]
 
     @torch.no_grad()
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
         mean = sum(model.eval()(self._inputs) for model in members) / len(members)
-        return {"score": -float((mean - self._targets).square().mean())}
+        return {"mrr": -float((mean - self._targets).square().mean())}
 
 
 def config(*overrides: str) -> RunConfig:
@@ -328,14 +328,15 @@ def test_a_method_that_samples_is_judged_with_all_its_members(
     monkeypatch.setattr(riders, "methods", lambda: {"sgd": sgd._replace(path="toy")})
     from aswa.training import session
 
-    monkeypatch.setattr(session, "load", lambda _: ToyTask)
+    made = {"aswa.tasks.link_prediction:LinkPrediction": ToyTask}
+    monkeypatch.setattr(session, "load", lambda path: made.get(path, Trajectory))
     words = ("optimizer=sgd", f"results_dir={tmp_path}", "save_weights=true", "precision=fp32")
     run = dataclasses.replace(config(*words), methods={"sgd": {}})
     ended: list[Trajectory] = []
     record = execute(run, on_epoch=ended.append)
     (rider,) = ended[-1].riders.values()
     members = rider.averager.members()
-    expected = ToyTask().metrics(members, "valid")["score"]
+    expected = ToyTask().metrics(members, "valid")["mrr"]
     assert expected != ToyTask().score(members[0])
     assert {row["value"] for row in record["rows"]} == {expected}
     assert rider.valid[-1] == expected
