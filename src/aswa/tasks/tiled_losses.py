@@ -62,21 +62,60 @@ class TiledPositives:
         return self._row[here], self._column[here] - tile * self.width
 
 
-class _KnownGradients(torch.autograd.Function):
-    """A loss whose gradients by q and entity were made with it."""
+class _SetBCE(torch.autograd.Function):
+    """Mean binary cross-entropy of q Eᵀ against sets of positives, entities tile by tile.
+
+    The gradient by the scores, σ(s) − y, is made in place of them and used up at once, so neither
+    all scores nor dense labels are ever held.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, entity: Tensor, loss: Tensor, q_gradient: Tensor, by_entity: Tensor
+        ctx: Any,
+        q: Tensor,
+        entity: Tensor,
+        positives: TiledPositives,
+        batch: int,
+        smoothing: float,
+        learning: bool,
     ) -> Tensor:
-        ctx.save_for_backward(q_gradient, by_entity)
-        return loss.view_as(loss)
+        n_queries, (n_entities, _) = len(q), entity.shape
+        # Smoothed labels: `on` for positives and `off` for the others add up to y (1 − ε) + ε / E.
+        on, off = 1 - smoothing, smoothing / n_entities
+        q_gradient, entity_gradient = torch.zeros_like(q), torch.empty_like(entity)
+        factor = _matmul_dtype(q)
+        q_factor, q_scaled = q.to(factor), (q / (n_queries * n_entities)).to(factor)
+        buffers = q.new_empty(2, n_queries * positives.width, dtype=torch.float32)
+        loss = q.new_zeros((), dtype=torch.float32)
+        for i, tile in enumerate(entity.split(positives.width)):
+            tile_factor = tile.to(factor)
+            flat, spare = buffers[:, : n_queries * len(tile)].unbind()
+            scores = flat.view(n_queries, -1)
+            _matmul(q_factor, tile_factor.T, scores)
+            row, column = positives.of_tile(batch, i)
+            right = row * len(tile) + column
+            loss += torch.clamp_min(flat, 0, out=spare).sum() - on * flat[right].sum()
+            if smoothing:
+                loss -= off * flat.sum()
+            flat.sigmoid_()
+            loss += _sum_softplus_of_minus_abs(flat, spare)
+            if not learning:
+                continue
+            flat[right] -= on
+            if smoothing:
+                flat -= off
+            gradient = scores.to(factor)
+            first = i * positives.width
+            _matmul(gradient.T, q_scaled, entity_gradient[first : first + len(tile)])
+            q_gradient += gradient @ tile_factor
+        ctx.save_for_backward(q_gradient / (n_queries * n_entities), entity_gradient)
+        return loss / (n_queries * n_entities)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        q_gradient, by_entity = ctx.saved_tensors
-        return gradients[0] * q_gradient, gradients[0] * by_entity, None, None, None
+        q_gradient, entity_gradient = ctx.saved_tensors
+        return gradients[0] * q_gradient, gradients[0] * entity_gradient, *[None] * 4
 
 
 def _matmul_dtype(x: Tensor) -> torch.dtype:
@@ -112,10 +151,7 @@ def _sum_softplus_of_minus_abs(p: Tensor, spare: Tensor) -> Tensor:
 def set_bce(
     q: Tensor, entity: Tensor, positives: TiledPositives, batch: int, smoothing: float = 0.0
 ) -> Tensor:
-    """Mean binary cross-entropy over all entities, tile by tile.
-
-    The gradient by the scores, σ(s) − y, is made in place of them and used up at once, so neither
-    all scores nor dense labels are ever held.
+    """Mean binary cross-entropy over all entities.
 
     Args:
         q: composed queries [B, d] of one batch.
@@ -127,43 +163,64 @@ def set_bce(
     Returns:
         scalar; equals `binary_cross_entropy_with_logits` on dense labels.
     """
-    n_queries, n_entities = len(q), len(entity)
-    values, table = q.detach(), entity.detach()
-    # Smoothed labels: `on` for positives and `off` for the others add up to y (1 − ε) + ε / E.
-    on, off = 1 - smoothing, smoothing / n_entities
-    q_gradient, entity_gradient = torch.zeros_like(values), torch.empty_like(table)
-    factor, scale = _matmul_dtype(q), n_queries * n_entities
-    q_factor, q_scaled = values.to(factor), (values / scale).to(factor)
-    buffers = q.new_empty(2, n_queries * positives.width, dtype=torch.float32)
-    loss = q.new_zeros((), dtype=torch.float32)
-    for i, tile in enumerate(table.split(positives.width)):
-        tile_factor = tile.to(factor)
-        flat, spare = buffers[:, : n_queries * len(tile)].unbind()
-        scores = flat.view(n_queries, -1)
-        _matmul(q_factor, tile_factor.T, scores)
-        row, column = positives.of_tile(batch, i)
-        right = row * len(tile) + column
-        loss += torch.clamp_min(flat, 0, out=spare).sum() - on * flat[right].sum()
-        if smoothing:
-            loss -= off * flat.sum()
-        flat.sigmoid_()
-        loss += _sum_softplus_of_minus_abs(flat, spare)
-        if not torch.is_grad_enabled():
-            continue
-        flat[right] -= on
-        if smoothing:
-            flat -= off
-        gradient = scores.to(factor)
-        first = i * positives.width
-        _matmul(gradient.T, q_scaled, entity_gradient[first : first + len(tile)])
-        q_gradient += gradient @ tile_factor
-    return _KnownGradients.apply(q, entity, loss / scale, q_gradient / scale, entity_gradient)
+    return _SetBCE.apply(q, entity, positives, batch, smoothing, torch.is_grad_enabled())
+
+
+class _TailCrossEntropy(torch.autograd.Function):
+    """Mean softmax cross-entropy of q Eᵀ against one tail a query, queries tile by tile.
+
+    −log p and p − 1 of the tail come from the mass of the other entities: `log1p`, not 1 − p.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, entity: Tensor, tail: Tensor, smoothing: float, learning: bool
+    ) -> Tensor:
+        n_queries, n_entities = len(q), len(entity)
+        off = smoothing / n_entities
+        factor = _matmul_dtype(q)
+        entity_factor = entity.to(factor)
+        entity_gradient, q_gradients = torch.zeros_like(entity), []
+        loss = q.new_zeros((), dtype=torch.float32)
+        size = max(1, 4 * _tile(q.device) // n_entities)
+        for some, tails in zip(q.split(size), tail.split(size), strict=True):
+            scores = (some.to(factor) @ entity_factor.T).float()
+            rows = torch.arange(len(some), device=q.device)
+            shifted = scores.sub_(scores.amax(1, keepdim=True))
+            of_tail = shifted[rows, tails]
+            if smoothing:
+                loss -= off * shifted.sum()
+            # Without the tail, so that 1 − p of a tail near p = 1 keeps its digits.
+            others = shifted.exp_()
+            mass = others[rows, tails]
+            others[rows, tails] = 0
+            rest = others.sum(1)
+            total = rest + mass
+            wrong = rest / total
+            log_total = total.log()
+            surprise = torch.where(wrong < 0.5, -torch.log1p(-wrong), log_total - of_tail)
+            loss += (1 - smoothing) * surprise.sum() + smoothing * log_total.sum()
+            if learning:
+                gradient = others.div_(total.unsqueeze(1))  # softmax, then minus the labels
+                gradient[rows, tails] = smoothing - wrong
+                if smoothing:
+                    gradient -= off
+                gradient = gradient.div_(n_queries).to(factor)
+                q_gradients.append((gradient @ entity_factor).float())
+                entity_gradient += gradient.T @ some.to(factor)
+        if q_gradients:
+            ctx.save_for_backward(torch.cat(q_gradients), entity_gradient)
+        return loss / n_queries
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        q_gradient, entity_gradient = ctx.saved_tensors
+        return gradients[0] * q_gradient, gradients[0] * entity_gradient, None, None, None
 
 
 def tail_cross_entropy(q: Tensor, entity: Tensor, tail: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean softmax cross-entropy over all entities, queries tile by tile.
-
-    −log p and p − 1 of the tail come from the mass of the other entities: `log1p`, not 1 − p.
+    """Mean softmax cross-entropy over all entities.
 
     Args:
         q: composed queries [B, d].
@@ -174,38 +231,4 @@ def tail_cross_entropy(q: Tensor, entity: Tensor, tail: Tensor, smoothing: float
     Returns:
         scalar; equals `cross_entropy` on all scores, of which a part is held at a time.
     """
-    n_queries, n_entities = len(q), len(entity)
-    values, table = q.detach(), entity.detach()
-    off = smoothing / n_entities
-    factor = _matmul_dtype(q)
-    entity_factor = table.to(factor)
-    q_gradient, entity_gradient = torch.empty_like(values), torch.zeros_like(table)
-    loss = q.new_zeros((), dtype=torch.float32)
-    size = max(1, 4 * _tile(q.device) // n_entities)
-    tiles = zip(values.split(size), tail.split(size), q_gradient.split(size), strict=True)
-    for some, tails, by_some in tiles:
-        scores = (some.to(factor) @ entity_factor.T).float()
-        rows = torch.arange(len(some), device=q.device)
-        shifted = scores.sub_(scores.amax(1, keepdim=True))
-        of_tail = shifted[rows, tails]
-        if smoothing:
-            loss -= off * shifted.sum()
-        # Without the tail, so that 1 − p of a tail near p = 1 keeps its digits.
-        others = shifted.exp_()
-        mass = others[rows, tails]
-        others[rows, tails] = 0
-        rest = others.sum(1)
-        total = rest + mass
-        wrong = rest / total
-        log_total = total.log()
-        surprise = torch.where(wrong < 0.5, -torch.log1p(-wrong), log_total - of_tail)
-        loss += (1 - smoothing) * surprise.sum() + smoothing * log_total.sum()
-        if torch.is_grad_enabled():
-            gradient = others.div_(total.unsqueeze(1))  # softmax, then minus the labels
-            gradient[rows, tails] = smoothing - wrong
-            if smoothing:
-                gradient -= off
-            gradient = gradient.div_(n_queries).to(factor)
-            by_some.copy_(gradient @ entity_factor)
-            entity_gradient += gradient.T @ some.to(factor)
-    return _KnownGradients.apply(q, entity, loss / n_queries, q_gradient, entity_gradient)
+    return _TailCrossEntropy.apply(q, entity, tail, smoothing, torch.is_grad_enabled())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.models.kge.products import COMPLEX, Product
+from aswa.models.kge.products import complex_product
 
 
 class ComplEx(BilinearModel):
@@ -17,4 +17,5 @@ class ComplEx(BilinearModel):
     parts = 2
 
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
-        return Product.apply(h, r, COMPLEX)
+        """h r, as complex numbers."""
+        return complex_product(h, r)

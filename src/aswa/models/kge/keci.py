@@ -8,35 +8,7 @@ import torch
 from torch import Tensor
 
 from aswa.models.kge.bilinear import BilinearModel
-
-
-def _clifford_gradient(dz: Tensor, y: Tensor, squares: Tensor) -> Tensor:
-    """Gradient of x y by x; the product commutes, so that by y has the same form."""
-    dx = dz[:, :1] * squares * y
-    dx[:, 1:].addcmul_(dz[:, 1:], y[:, :1])
-    dx[:, 0] += (dz[:, 1:] * y[:, 1:]).sum(1)
-    return dx
-
-
-class _CliffordProduct(torch.autograd.Function):
-    """Grades 0 and 1 of x y: z_0 = Σ_i squares_i x_i y_i and z_i = x_0 y_i + x_i y_0.
-
-    x and y are [B, 1 + p + q, d'], the scalar part first; squares [1 + p + q, 1].
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, squares: Tensor) -> Tensor:
-        ctx.save_for_backward(x, y, squares)
-        z = x[:, :1] * y
-        z[:, 1:].addcmul_(x[:, 1:], y[:, :1])
-        z[:, 0] += (x[:, 1:] * y[:, 1:] * squares[1:]).sum(1)
-        return z
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, y, squares = ctx.saved_tensors
-        (dz,) = gradients
-        return _clifford_gradient(dz, y, squares), _clifford_gradient(dz, x, squares), None
+from aswa.models.kge.products import clifford_product
 
 
 class Keci(BilinearModel):
@@ -67,4 +39,4 @@ class Keci(BilinearModel):
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
         """The parts of h ∘ r of grade 0 and 1."""
         shape = (len(h), self.parts, -1)
-        return _CliffordProduct.apply(h.view(shape), r.view(shape), self.squares).flatten(1)
+        return clifford_product(h.view(shape), r.view(shape), self.squares).flatten(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from aswa.models.kge.bilinear import BilinearModel
-from aswa.models.kge.products import QUATERNION, Product
+from aswa.models.kge.products import hamilton_product
 
 
 class QMult(BilinearModel):
@@ -18,4 +18,5 @@ class QMult(BilinearModel):
     parts = 4
 
     def compose(self, h: Tensor, r: Tensor) -> Tensor:
-        return Product.apply(h, r, QUATERNION)
+        """h ⊗ r."""
+        return hamilton_product(h, r)
