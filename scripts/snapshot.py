@@ -122,7 +122,8 @@ def ending(method: str, reference: str) -> str:
 def facts(run: Run, reference: str) -> dict[str, object]:
     """A row of runs.parquet."""
     found: dict[str, object] = {"dataset": run.dataset, "model": run.model, "seed": run.seed}
-    found |= {"run_id": run.run_id, "config": canonical_json(run.config)}
+    config = {key: value for key, value in run.config.items() if not key.endswith("_dir")}
+    found |= {"run_id": run.run_id, "config": canonical_json(config)}  # folders: of one machine
     for method, counts in run.decisions.items():
         found |= {f"{made}{ending(method, reference)}": n for made, n in counts.items()}
     found |= {f"members_{method}": n for method, n in run.members.items()}
