@@ -89,7 +89,7 @@ def the_checkpoint(run: RunConfig) -> Path:
 
 
 def refused(run: RunConfig) -> str:
-    """The run is not continued, and its checkpoint stays, to the last byte, and stays named."""
+    """The run is not continued, and its checkpoint stays unchanged and stays named."""
     path = the_checkpoint(run)
     before = path.read_bytes()
     with pytest.raises(CannotResume) as caught:
