@@ -45,6 +45,7 @@ RELEASED = "aswa.averaging.aswa_released:ReleasedASWA"
 METHODS: dict[str, Method] = {
     "sgd": Method("aswa.averaging.sgd:SGD", "SGD", averages=False),
     "swa": Method("aswa.averaging.swa:SWA", "SWA"),
+    "polyak": Method("aswa.averaging.swa:SWA", "Polyak (all epochs)"),
     "ema": Method("aswa.averaging.ema:EMA", "EMA"),
     "early_stopping": Method(
         "aswa.averaging.early_stopping:EarlyStopping", "Early stopping", averages=False

@@ -1,6 +1,6 @@
 """The configuration of a run: composed by Hydra from `conf/`, checked, typed. Imports no torch."""
 
-from aswa.config.loading import load, resolve, tuned_elsewhere
+from aswa.config.loading import load, remarks, resolve
 from aswa.config.run_config import BaseOptimizerConfig, RunConfig, ScheduleConfig
 from aswa.config.schema import ConfigError, Misfit
 
@@ -11,6 +11,6 @@ __all__ = [
     "RunConfig",
     "ScheduleConfig",
     "load",
+    "remarks",
     "resolve",
-    "tuned_elsewhere",
 ]

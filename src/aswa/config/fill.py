@@ -45,7 +45,8 @@ def fill_from_table(plain: dict[str, Any]) -> Mapping[str, Any]:
         raise unknown(f"{place}: model", model, tables[wanted])
     published: dict[str, Any] = tables[wanted][model]
     row = dict(published)
-    if isinstance(plain["epochs"], int):  # averaging begins at the same part of a shorter run
+    # Averaging begins at the same part of a shorter run.
+    if isinstance(plain["epochs"], int) and "swa_start" in row:
         row["swa_start"] = max(1, round(row["swa_start"] * plain["epochs"] / row["epochs"]))
     for key, value in row.items():
         for filled in PLACES[key]:

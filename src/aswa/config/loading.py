@@ -154,7 +154,19 @@ def _check_together(config: RunConfig) -> None:
         load_object(task.check)(config.task.options)
 
 
-def tuned_elsewhere(config: RunConfig) -> str:
+def remarks(config: RunConfig, tuned: bool) -> list[str]:
+    """What is said when a run starts.
+
+    Args:
+        tuned: its learning rate is that of the dataset's table.
+    """
+    remark, name = config.kind.remark, config.dataset.name
+    found = load_object(remark)(config.dataset.options) if remark else ""
+    of_data = f"dataset={name}: {found}" if found else ""
+    return [line for line in (_tuned_elsewhere(config) if tuned else "", of_data) if line]
+
+
+def _tuned_elsewhere(config: RunConfig) -> str:
     """A warning, if the learning rate of the dataset's table was searched at another budget."""
     searched = config.dataset.tuned_at or {}
     here = {key: config.model.options.get(key, getattr(config, key, None)) for key in searched}

@@ -54,6 +54,7 @@ class PolynomialDecayOptions:
 METHOD_OPTIONS: dict[str, type[Any]] = {
     "sgd": NoOptions,
     "swa": SWAOptions,
+    "polyak": NoOptions,
     "ema": EMAOptions,
     "early_stopping": EarlyStoppingOptions,
     "aswa": ASWAOptions,

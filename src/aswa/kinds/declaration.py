@@ -54,6 +54,12 @@ class Filled:
     reduced: str | None = None  # what makes the run smaller than the published one, in words
 
 
+def fewer_epochs(plain: Plain, published: Mapping[str, Any]) -> str | None:
+    """`100 of 300 epochs` for a run shorter than the row of the table that it was filled from."""
+    epochs, whole = plain["epochs"], published.get("epochs", 0)
+    return f"{epochs} of {whole} epochs" if isinstance(epochs, int) and epochs < whole else None
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of problem."""
@@ -70,6 +76,7 @@ class Kind:
     fill: str | None = None
     models: Mapping[str, type[Any]] = field(default_factory=dict)  # schemas of single models' own
     check: str | None = None  # path of a function: ConfigError for model options that do not fit
+    remark: str | None = None  # path of a function: what a dataset of these options hides, or ""
     torchrun: bool = False  # several processes can share one run
 
     @property

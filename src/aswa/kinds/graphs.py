@@ -13,6 +13,17 @@ SPLITS = ("train", "valid", "test")
 OBJECTIVES = ("kvsall", "1vsall", "negative_sampling")
 TNORMS = ("product", "minimum", "lukasiewicz")
 QUERY_GROUPS = {"epfo": "EPFO queries", "negation": "queries with negation"}
+# Rows of a split that are not what they seem, as `aswa.data.leaks` counts them.
+LEAKS = {
+    "valid_in_train": "valid rows stand in train",
+    "test_in_train": "test rows stand in train",
+    "test_in_valid": "test rows stand in valid",
+    "train_repeated": "train rows are repeated",
+    "valid_repeated": "valid rows are repeated",
+    "test_repeated": "test rows are repeated",
+    "valid_unseen": "valid rows have an entity that train has not",
+    "test_unseen": "test rows have an entity that train has not",
+}
 RANKING = {"mrr": "MRR", "hits@1": "Hits@1", "hits@3": "Hits@3", "hits@10": "Hits@10"}
 
 
@@ -23,6 +34,7 @@ class Graph:
     entities: int | None = setting(None, least=1, neutral=True)  # over all splits
     relations: int | None = setting(None, least=1, neutral=True)
     triples: dict[str, Any] | None = setting(None, keys=SPLITS, neutral=True)
+    leaks: dict[str, Any] | None = setting(None, keys=tuple(LEAKS), neutral=True)  # {}: none
     sha256: dict[str, Any] | None = setting(None, keys=SPLITS)  # of the uncompressed bytes
 
 
@@ -69,6 +81,13 @@ class QueryOptions:
     max_answers: int = setting(1, least=1)
 
 
+def remark(options: Mapping[str, Any]) -> str:
+    """What a reader of the metrics has to know about a dataset: its declared leaks."""
+    declared = options.get("leaks") or {}
+    counts = ", ".join(f"{n:,} {LEAKS[name]}" for name, n in declared.items() if n)
+    return f"{counts}; the metrics *_clean leave such rows of valid and test out" if counts else ""
+
+
 def ranking_metrics(family: str, ending: str = "", part: str | None = None) -> list[Metric]:
     """MRR and Hits@k, of a part of the split."""
     return [Metric(f"{name}{ending}", label, True, family, part) for name, label in RANKING.items()]
@@ -80,6 +99,7 @@ def link_prediction_metrics(options: Mapping[str, Any]) -> list[Metric]:
         *ranking_metrics("triples"),
         *ranking_metrics("triples", "_head", "heads"),
         *ranking_metrics("triples", "_tail", "tails"),
+        *ranking_metrics("triples", "_clean", "facts without leaks"),
         Metric("loss", "Loss", False, "loss"),
     ]
 
@@ -112,5 +132,6 @@ KNOWLEDGE_GRAPH = Kind(
     },
     fetching="aswa.data.fetching.graphs",
     fill="aswa.data.own_files:name_bytes",
+    remark="aswa.kinds.graphs:remark",
     check="aswa.kinds.graphs:check_link_predictor",
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aswa.config.schema import setting
-from aswa.kinds.declaration import Filled, Kind, Metric, Plain, TaskDeclaration
+from aswa.kinds.declaration import Filled, Kind, Metric, Plain, TaskDeclaration, fewer_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +47,14 @@ def metrics(options: Mapping[str, Any]) -> list[Metric]:
 
 def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
     """Say what makes the run smaller than published: `4000 training images, 10 epochs`."""
-    parts, epochs = [], plain["epochs"]
+    parts = []
     for split, word in (("train", "training"), ("test", "test")):
         if size := plain["dataset"].get(f"{split}_size"):
             parts.append(f"{size} {word} images")
-    if isinstance(epochs, int) and epochs < hyperparameters.get("epochs", 0):
-        parts.append(f"{epochs} of {hyperparameters['epochs']} epochs")
+    if shorter := fewer_epochs(plain, hyperparameters):
+        parts.append(shorter)
     elif parts and not hyperparameters:
-        parts.append(f"{epochs} epochs")
+        parts.append(f"{plain['epochs']} epochs")
     return Filled(reduced=", ".join(parts) or None)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.utils import JobStatus
 from omegaconf import DictConfig
 
-from aswa.config import ConfigError, tuned_elsewhere
+from aswa.config import ConfigError, remarks
 from aswa.results.folder import RunFolder
 from aswa.sweeping import progress, slurm
 from aswa.sweeping.job import BUSY, RunFailed, RunHopeless
@@ -103,15 +103,14 @@ class Grid:
             print(f"left out ({n}): {reason}", flush=True)
         if misfits and not jobs and not done:
             raise ConfigError(next(iter(misfits)))
-        notes = set()
+        notes: set[str] = set()
         for job in jobs.values():
             if job.folder.owner() is not None and (job.folder.path / PLAN).exists():
                 continue  # it is being computed with the plan that is there
             composed, config = cache.compose(job.overrides)
             write_plan(composed, config, job.overrides)
-            if composed.lr is None:
-                notes.add(tuned_elsewhere(config))
-        for note in sorted(notes - {""}):
+            notes.update(remarks(config, tuned=composed.lr is None))
+        for note in sorted(notes):
             print(note, flush=True)
         return list(jobs.values()), len(done)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from aswa.config import ConfigError, RunConfig, resolve, tuned_elsewhere
+from aswa.config import ConfigError, RunConfig, remarks, resolve
 from aswa.results.folder import Busy, RunFolder
 from aswa.sweeping import progress
 from aswa.sweeping.plan import load_plan, write_plan
@@ -52,10 +52,10 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
     planned = composed.get("planned")
     if planned is None:
         config = resolve(composed)
-        note = tuned_elsewhere(config) if composed.lr is None else ""
+        notes = remarks(config, tuned=composed.lr is None)
     else:
-        config, note = load_plan(Path(planned))
-    if note:
+        config, notes = load_plan(Path(planned))
+    for note in notes:
         say(note)
     began = time.perf_counter()
     record = RunFolder(config.folder, report=lambda _: None).result()  # the session reports

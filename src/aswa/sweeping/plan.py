@@ -46,7 +46,7 @@ def _code(results_dir: Path) -> dict[str, Any]:
     return {"sha": git_state()["sha"], "diff": name, "versions": versions()}
 
 
-def load_plan(folder: Path) -> tuple[RunConfig, str]:
+def load_plan(folder: Path) -> tuple[RunConfig, list[str]]:
     """The configuration that a run was planned with, and a warning if the code is another now.
 
     Raises:
@@ -69,8 +69,8 @@ def load_plan(folder: Path) -> tuple[RunConfig, str]:
     now = _code(Path(config.results_dir))
     changed = [key for key, value in now.items() if plan["code"].get(key) != value]
     if not changed:
-        return config, ""
-    return config, (
+        return config, []
+    return config, [
         f"{config.title}: planned with another state of the code than it is computed with "
         f"({', '.join(changed)}; {folder / PLAN})"
-    )
+    ]

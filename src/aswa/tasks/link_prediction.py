@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from aswa.config import ConfigError, RunConfig
 from aswa.data.folders import SPLITS, find_folder
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
+from aswa.data.leaks import clean, leaks
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel, Ensemble
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
@@ -38,6 +39,7 @@ class LinkPrediction:
         folder = find_folder(config.dataset.folder, config.data_dir)
         graph = read_graph(folder, config.dataset.options.get("sha256"))
         _check_counts(graph, config)
+        self._clean = cache(lambda split: clean(graph, split).to(device))
         self.graph = graph.with_reciprocals()
         self.n_entities, self.n_relations = len(self.graph.entities), len(self.graph.relations)
         self._valid = self._ranking("valid", self.graph.train, self.graph.valid)
@@ -69,14 +71,21 @@ class LinkPrediction:
         return mean_reciprocal_rank(self._valid.ranks(as_one([model]).score_blocks))
 
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
-        """`mrr`, `hits@k`, each also `_head` and `_tail`; on train the loss without dropout."""
+        """`mrr`, `hits@k`, each also `_head` and `_tail`; on train the loss without dropout.
+
+        Where a split has leaks also `_clean`: without them, see `aswa.data.leaks`.
+        """
         model = as_one(members)
         if split == "train":
             return {"loss": self._train_loss(model)}
         ranking = self._valid if split == "valid" else self._test
         ranks = ranking.ranks(model.score_blocks)
         tail, head = ranks.chunk(2)  # triples, then their reciprocals
-        return {**rank_metrics(ranks), **rank_metrics(head, "_head"), **rank_metrics(tail, "_tail")}
+        found = rank_metrics(ranks) | rank_metrics(head, "_head") | rank_metrics(tail, "_tail")
+        kept = self._clean(split)
+        if not kept.all():
+            found |= rank_metrics(ranks[kept.repeat(2)], "_clean")
+        return found
 
     @cached_property
     def _objective(self) -> Objective:
@@ -131,12 +140,15 @@ def as_one(members: Sequence[nn.Module]) -> BilinearModel:
 
 
 def _check_counts(graph: KnowledgeGraph, config: RunConfig) -> None:
-    """The published numbers of entities, relations and triples, where the YAML gives them."""
+    """Numbers of entities, relations, triples and leaks are those that the YAML gives."""
     options = config.dataset.options
     found = {"entities": len(graph.entities), "relations": len(graph.relations)}
     found |= {f"triples.{split}": len(getattr(graph, split)) for split in SPLITS}
-    triples = options.get("triples") or {}
-    published = {**options, **{f"triples.{split}": number for split, number in triples.items()}}
+    triples, declared = options.get("triples") or {}, options.get("leaks")
+    published = options | {f"triples.{split}": number for split, number in triples.items()}
+    if declared is not None:  # those that it does not name are none
+        for name, number in leaks(graph).items():
+            found[f"leaks.{name}"], published[f"leaks.{name}"] = number, declared.get(name, 0)
     for key, number in found.items():
         if published.get(key) not in (None, number):
             raise ConfigError(
