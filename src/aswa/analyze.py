@@ -26,18 +26,18 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.published:
             return _published(args.results_dir)
-        study = analyse(args.results_dir, load_declaration(args.plan), args.where)
+        found = analyse(args.results_dir, load_declaration(args.plan), args.where)
     except (NoResults, ValueError, FileNotFoundError) as error:
         if isinstance(error, NoResults):
             _report_problems(error.problems, errors)
         errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
         return 2
-    _report_problems(study.problems, errors)
-    for notice in study.notices:
+    _report_problems(found.problems, errors)
+    for notice in found.all_notices():
         errors.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
-    page = report.write_study(study, args.results_dir / "analysis")
+    page = report.write_report(found, args.results_dir / "analysis")
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
-    report.print_summary(study, page, console)
+    report.print_summary(found, page, console)
     return 0
 
 

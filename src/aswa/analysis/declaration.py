@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,33 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Regime:
+    """Runs that are analysed by themselves: never pooled with those of another regime.
+
+    Exactly one of `where`, `best`, `area` and `methods` says which runs.
+
+    Attributes:
+        name: ending of its files, and its column in significance.csv.
+        title: begins its sentences, such as `At lr 0.1`.
+        where: dotted key of the configuration → value.
+        best: a key; for each dataset × model the value with the best mean validation score.
+        of: the method whose score that is; empty: every method at its own best value.
+        area: a key; the mean of a metric over its values, by trapezoids on a logarithmic scale.
+        methods: method → name of the regime that its runs are taken from.
+        comparisons: in place of the declaration's own.
+    """
+
+    name: str
+    title: str
+    where: dict[str, Any] = field(default_factory=dict)
+    best: str = ""
+    of: str = ""
+    area: str = ""
+    methods: dict[str, str] = field(default_factory=dict)
+    comparisons: tuple[Comparison, ...] = ()
+
+
+@dataclass(frozen=True)
 class Declaration:
     """`conf/analysis/<name>.yaml`, checked. The fields are explained in that file."""
 
@@ -40,6 +67,9 @@ class Declaration:
     collapsed: str
     rope: float = 0.0
     about: str = ""
+    regimes: tuple[Regime, ...] = ()
+    curve: str = ""  # a key of the configuration: metrics are drawn by its values
+    registration: str = ""  # text that the report prints first; in the YAML its file, beside it
 
 
 def load_declaration(name: str = "default") -> Declaration:
@@ -62,7 +92,13 @@ def load_declaration(name: str = "default") -> Declaration:
         raise ValueError(f"{path}: not valid YAML ({error}); correct it there") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: not a mapping; start from conf/analysis/default.yaml")
-    return parse_declaration({str(key): value for key, value in content.items()}, str(path))
+    plain: dict[str, Any] = {str(key): value for key, value in content.items()}
+    if registered := plain.get("registration"):
+        try:
+            plain["registration"] = (path.parent / str(registered)).read_text()
+        except OSError as error:
+            raise ValueError(f"{path}: registration: {registered}: {error.strerror}") from None
+    return parse_declaration(plain, str(path))
 
 
 def parse_declaration(content: dict[str, Any], where: str) -> Declaration:
@@ -72,11 +108,6 @@ def parse_declaration(content: dict[str, Any], where: str) -> Declaration:
     for key in LISTS:
         if not isinstance(content[key], list) or not content[key]:
             raise ValueError(f"{where}: {key} is {content[key]!r}, not a list of at least one")
-    for number, pair in enumerate(content["comparisons"], start=1):
-        place = f"{where}: comparison {number}"
-        if not isinstance(pair, dict):
-            raise ValueError(f"{place} is {pair!r}; write {{a: aswa, b: sgd}}")
-        _check_keys(pair, {"a": True, "b": True}, place)
     limits = {"alpha": 1.0, "confidence": 1.0} | ({"rope": math.inf} if content.get("rope") else {})
     for key, limit in limits.items():
         value = content[key]
@@ -88,9 +119,39 @@ def parse_declaration(content: dict[str, Any], where: str) -> Declaration:
     for value, allowed, key in [*members, (content["collapsed"], COLLAPSED, "collapsed")]:
         if value not in allowed:
             raise ValueError(f"{where}: {key}: {value!r} is not one of {', '.join(allowed)}")
-    pairs = tuple(Comparison(str(pair["a"]), str(pair["b"])) for pair in content["comparisons"])
     lists = {key: tuple(content[key]) for key in LISTS}
-    return Declaration(**{**content, **lists, "comparisons": pairs})
+    lists["comparisons"] = _comparisons(content["comparisons"], where)
+    return Declaration(**{**content, **lists, "regimes": _regimes(content, where)})
+
+
+def _comparisons(pairs: Any, where: str) -> tuple[Comparison, ...]:
+    for number, pair in enumerate(pairs, start=1):
+        place = f"{where}: comparison {number}"
+        if not isinstance(pair, dict):
+            raise ValueError(f"{place} is {pair!r}; write {{a: aswa, b: sgd}}")
+        _check_keys(pair, {"a": True, "b": True}, place)
+    return tuple(Comparison(str(pair["a"]), str(pair["b"])) for pair in pairs)
+
+
+def _regimes(content: dict[str, Any], where: str) -> tuple[Regime, ...]:
+    found: list[Regime] = []
+    known = {f.name: f.name in ("name", "title") for f in fields(Regime)}
+    for number, said in enumerate(content.get("regimes") or (), start=1):
+        place = f"{where}: regime {number}"
+        if not isinstance(said, dict):
+            raise ValueError(f"{place} is {said!r}; write {{name: ..., title: ..., where: ...}}")
+        _check_keys(said, known, place)
+        ways = [key for key in ("where", "best", "area", "methods") if said.get(key)]
+        if len(ways) != 1:
+            raise ValueError(f"{place}: says {', '.join(ways) or 'nothing'}; give one of where, "
+                             "best, area, methods")  # fmt: skip
+        before = [regime.name for regime in found]
+        for other in (said.get("methods") or {}).values():
+            if other not in before:
+                raise ValueError(f"{place}: methods: {other!r} is no regime declared before it")
+        pairs = _comparisons(said.get("comparisons") or (), place)
+        found.append(Regime(**{**said, "comparisons": pairs}))
+    return tuple(found)
 
 
 def _check_keys(content: dict[str, Any], known: dict[str, bool], where: str) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import platform
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from aswa.analysis.declaration import Declaration
+from aswa.analysis.declaration import Declaration, Regime
+from aswa.analysis.made_with import environment, several_budgets, several_commits
 from aswa.analysis.published import beside_ours, published_folder
 from aswa.analysis.records.long_table import (
     Cells,
@@ -21,14 +21,15 @@ from aswa.analysis.records.long_table import (
     results_frame,
     rows_frame,
 )
-from aswa.analysis.records.names import merged
+from aswa.analysis.records.names import Names, merged
 from aswa.analysis.records.runs import History, Problem, Run, read_history, read_runs
-from aswa.analysis.records.settings import Choice, choose_settings, configured, select_where
+from aswa.analysis.records.settings import Choice, choose_settings, select_where
+from aswa.analysis.regimes import Regimes
 from aswa.analysis.rendering.cost_tables import costs_table, decisions_table, method_costs_table
 from aswa.analysis.rendering.curves import Histories, decision_timelines, learning_curves
 from aswa.analysis.rendering.differences import critical_differences, paired_differences
 from aswa.analysis.rendering.drawing import Drawing
-from aswa.analysis.rendering.report import Study
+from aswa.analysis.rendering.report import Report, Study
 from aswa.analysis.rendering.tables import (
     TextTable,
     intervals_table,
@@ -41,9 +42,6 @@ from aswa.analysis.statistics.comparisons import declared_tests
 from aswa.analysis.statistics.evidence import Evidence, gather
 from aswa.analysis.statistics.signed_rank import COLUMNS
 
-LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib")
-BUDGETS = ("epochs", "batch_size", "precision", "model.dim", "base_optimizer", "schedule")
-
 
 class NoResults(LookupError):
     """There is nothing to analyse. `problems` are the records that could not be used."""
@@ -55,7 +53,7 @@ class NoResults(LookupError):
 
 def analyse(
     results_dir: Path, declared: Declaration, where: Iterable[str] = (), figures: bool = True
-) -> Study:
+) -> Report:
     """Read and analyse `results_dir/runs`; writes nothing.
 
     Args:
@@ -64,7 +62,7 @@ def analyse(
 
     Raises:
         NoResults: no readable finished run, or none with a row.
-        ValueError: a condition of `where` cannot be met.
+        ValueError: a condition of `where` or of a regime cannot be met.
     """
     runs, problems = read_runs(results_dir)
     if not any(run.methods for run in runs):
@@ -74,59 +72,122 @@ def analyse(
             problems,
         )
     chosen = select_where(runs, where)
-    choice = choose_settings(chosen)
-    rows = rows_frame(runs)
-    chosen_rows = rows if chosen is runs else rows_frame(chosen)
     names, contradictions = merged(run.names for run in runs)
-    cells = choose_cells(chosen_rows, chosen, choice, names, declared.collapsed == "keep")
-    used = [run for i, run in enumerate(chosen) if any((i, m) in choice.kept for m in run.methods)]
-    histories, broken = _histories(chosen, choice)
-    records = declared_tests(cells, declared)
-    evidence = gather(cells, declared, records)
-    costs, tests = costs_frame(runs), frame(records, COLUMNS)
-    metric_tables, unknown = _metric_tables(cells, declared)
-    whole = tests["scope"] == "all"
-    drawings = _drawings(cells, declared, evidence, histories, results_dir) if figures else []
-    return Study(
-        declared=declared,
-        names=names,
-        results=results_frame(rows),
-        costs=costs,
-        records=tuple(records),
-        significance=tests,
-        evidence=evidence,
-        metric_tables=metric_tables,
-        structures=structures_table(cells),
-        tests=significance_table(
-            tests[whole], names, "significance",
-            "Declared comparisons over all dataset × model units",
-        ),
-        tests_by_dataset=significance_table(
-            tests[~whole], names, "significance_by_dataset",
-            "Declared comparisons within each dataset, over its models",
-        ),
-        decisions=decisions_table(decisions_frame(chosen, choice), names),
-        intervals=tuple(
-            intervals_table(table, names, m, declared.comparisons[0].a, declared.confidence)
-            for m, table in evidence.tables.items()
-        ),
-        method_costs=method_costs_table(method_costs_frame(used), names),
-        cost_table=costs_table(costs[costs["run_id"].isin({run.run_id for run in used})]),
-        drawings=tuple(drawings),
-        environment=tuple(_environment(used)),
-        problems=(*problems, *broken),
+    folder = Folder(results_dir, declared, runs, chosen, names, figures)
+    regimes = Regimes(declared, chosen, names, folder.cells)
+    studies = [
+        folder.study(found.choice, regime, found.note, found.cells, found.by_epoch)
+        for regime, found in regimes.found()
+    ]
+    drawings, tables = regimes.curves(figures) if declared.curve else ([], [])
+    return Report(
+        studies=tuple(studies or [folder.study(choose_settings(chosen))]),
+        results=results_frame(folder.rows),
+        costs=costs_frame(runs),
+        curves=tuple(drawings),
+        curve_tables=tuple(tables),
+        problems=(*problems, *folder.broken),
         notices=(
             *(f"--where {condition}" for condition in where),
             *contradictions,
-            *unknown,
-            *cells.notices,
-            *choice.left_out,
-            *_several_commits(used),
-            *_several_budgets(used),
+            *several_commits(chosen),
         ),
-        runs_used=len(used),
-        seeds=_seeds(cells.table),
-    )  # fmt: skip
+    )
+
+
+@dataclass
+class Folder:
+    """The runs of a folder, and one study of some of them after another."""
+
+    results_dir: Path
+    declared: Declaration
+    runs: list[Run]
+    chosen: list[Run]  # by `where`
+    names: Names
+    figures: bool
+    broken: list[Problem] = field(default_factory=list)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Of all runs."""
+        return rows_frame(self.runs)
+
+    @cached_property
+    def chosen_rows(self) -> pd.DataFrame:
+        """Of the chosen runs."""
+        return self.rows if self.chosen is self.runs else rows_frame(self.chosen)
+
+    def cells(self, choice: Choice) -> Cells:
+        """What a choice among the chosen runs gives."""
+        keep = self.declared.collapsed == "keep"
+        return choose_cells(self.chosen_rows, self.chosen, choice, self.names, keep)
+
+    def study(
+        self,
+        choice: Choice,
+        regime: Regime | None = None,
+        note: str = "",
+        cells: Cells | None = None,
+        by_epoch: bool = True,
+    ) -> Study:
+        """The study of a choice.
+
+        Args:
+            note: which runs these are, in a sentence.
+            cells: in place of those of the choice.
+            by_epoch: with curves and decisions by epoch.
+        """
+        declared, names, chosen = self.declared, self.names, self.chosen
+        if regime is not None and regime.comparisons:
+            declared = replace(declared, comparisons=regime.comparisons)
+        cells = cells or self.cells(choice)
+        methods = [any((i, m) in choice.kept for m in run.methods) for i, run in enumerate(chosen)]
+        used = [run for run, is_used in zip(chosen, methods, strict=True) if is_used]
+        records = declared_tests(cells, declared)
+        evidence = gather(cells, declared, records)
+        tests = frame(records, COLUMNS)
+        metric_tables, unknown = _metric_tables(cells, declared)
+        whole = tests["scope"] == "all"
+        drawings: list[Drawing] = []
+        if self.figures:
+            histories: Histories = []
+            if by_epoch:
+                histories, broken = _histories(chosen, choice)
+                self.broken += [problem for problem in broken if problem not in self.broken]
+            drawings = _drawings(cells, declared, evidence, histories, self.results_dir)
+        costs = costs_frame(used)
+        return Study(
+            declared=declared,
+            regime=regime.name if regime else "",
+            title=regime.title if regime else "",
+            note=note,
+            names=names,
+            records=tuple(records),
+            significance=tests,
+            evidence=evidence,
+            metric_tables=metric_tables,
+            structures=structures_table(cells),
+            tests=significance_table(
+                tests[whole], names, "significance",
+                "Declared comparisons over all dataset × model units",
+            ),
+            tests_by_dataset=significance_table(
+                tests[~whole], names, "significance_by_dataset",
+                "Declared comparisons within each dataset, over its models",
+            ),
+            decisions=decisions_table(decisions_frame(chosen, choice), names),
+            intervals=tuple(
+                intervals_table(table, names, m, declared.comparisons[0].a, declared.confidence)
+                for m, table in evidence.tables.items()
+            ),
+            method_costs=method_costs_table(method_costs_frame(used), names),
+            cost_table=costs_table(costs),
+            drawings=tuple(drawings),
+            environment=tuple(environment(used)),
+            notices=(*unknown, *cells.notices, *choice.left_out, *several_budgets(used)),
+            runs_used=len(used),
+            seeds=_seeds(cells.table),
+        )  # fmt: skip
 
 
 def _metric_tables(cells: Cells, declared: Declaration) -> tuple[dict[str, TextTable], list[str]]:
@@ -181,49 +242,6 @@ def _histories(runs: list[Run], choice: Choice) -> tuple[Histories, list[Problem
             seen.update(cells[m] for m in drawn)
             histories.append((history, drawn))
     return histories, problems
-
-
-def _environment(runs: list[Run]) -> list[tuple[str, str]]:
-    """Where the runs were made and what analysed them; each distinct value with its runs."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for run in runs:
-        counts["device"][run.device] += 1
-        counts["git commit"][_commit(run)] += 1
-        if run.hardware:
-            counts["hardware"][", ".join(f"{k} {v}" for k, v in run.hardware.items() if v)] += 1
-        for name, number in run.versions.items():
-            counts[str(name)][str(number)] += 1
-    entries = []
-    for name, values in counts.items():
-        texts = [f"{value} ({n} runs)" for value, n in sorted(values.items())]
-        entries.append((name, ", ".join(texts if len(values) > 1 else values)))
-    analysed = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return [*entries, ("analysed with", f"Python {platform.python_version()}, {analysed}")]
-
-
-def _commit(run: Run) -> str:
-    sha = run.git.get("sha")
-    return f"{sha}{' with local changes' if run.git.get('dirty') else ''}" if sha else "unknown"
-
-
-def _several_commits(runs: list[Run]) -> list[str]:
-    made = sorted({_commit(run) for run in runs})
-    several = f"the runs were made by {len(made)} states of the code: {', '.join(made)}"
-    return [several] if len(made) > 1 else []
-
-
-def _several_budgets(runs: list[Run]) -> list[str]:
-    """Units of one test that were trained by different budgets or rules."""
-    notices = []
-    for key in BUDGETS:
-        units: dict[str, set[str]] = defaultdict(set)
-        for run in runs:
-            if (value := configured(run, key)) is not None:
-                units[str(value)].add(f"{run.dataset} × {run.model}")
-        if len(units) > 1:
-            listed = "; ".join(f"{v}: {', '.join(sorted(u))}" for v, u in sorted(units.items()))
-            notices.append(f"the units differ in {key} ({listed}); --where picks one")
-    return notices
 
 
 def _seeds(cells: pd.DataFrame) -> str:

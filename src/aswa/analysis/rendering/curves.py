@@ -43,7 +43,7 @@ def _learning_curves(histories: Histories, names: Names, name: str, late: bool) 
             of_unit[history.run.dataset, history.run.model][method].append(history)
     methods_drawn = names.in_order(m for found in of_unit.values() for m in found)
     looks = {method: look(method, methods_drawn) for method in methods_drawn}
-    figure, axes = panels(of_unit)
+    figure, axes = panels(sorted(of_unit))
     for axis, unit in axes:
         curves = {method: _scores(of_unit[unit][method], method) for method in of_unit[unit]}
         for method in names.in_order(curves):
@@ -153,7 +153,7 @@ def _timeline(
     firsts: dict[Unit, History], names: Names, name: str, method: str, alone: bool
 ) -> Drawing:
     metric, label, style = names.metric(name), names.method(method), look(method, [method])
-    figure, axes = panels(firsts)
+    figure, axes = panels(sorted(firsts))
     for axis, unit in axes:
         _decisions(axis, firsts[unit], method, style)
     handles = [_handle(RUNNING, "running model"), _handle(style, f"{label}'s best score", 1.8)]

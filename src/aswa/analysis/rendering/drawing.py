@@ -47,7 +47,7 @@ def panels(units: Collection[Unit]) -> tuple[Figure, list[tuple[Axes, Unit]]]:
     columns = min(4, max(Counter(dataset for dataset, _ in units).values()))
     rows = math.ceil(len(units) / columns)
     figure = Figure(figsize=(max(4.5, 2.9 * columns), 2.3 * rows + 0.7), layout="constrained")
-    pairs = list(zip(grid(figure, rows, columns, len(units)), sorted(units), strict=True))
+    pairs = list(zip(grid(figure, rows, columns, len(units)), units, strict=True))
     for axis, unit in pairs:
         axis.set_title(panel_title(unit), loc="left")
     return figure, pairs
@@ -63,4 +63,4 @@ def grid(figure: Figure, rows: int, columns: int, n: int, sharey: bool = False) 
 
 def panel_title(unit: Unit) -> str:
     """`dataset × model`, on several lines where it is long."""
-    return textwrap.fill(" × ".join(unit), TITLE_WIDTH)
+    return textwrap.fill(" × ".join(filter(None, unit)), TITLE_WIDTH)

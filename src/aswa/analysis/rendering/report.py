@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,16 +35,16 @@ from aswa.files import write_bytes
 
 @dataclass(frozen=True)
 class Study:
-    """The analysis of one results folder.
+    """The analysis of one regime, or of a folder without declared regimes.
 
-    `results` and `costs` hold every readable run; all else rests on the chosen settings.
     `notices` is what a reader has to know before believing a number, the worst first.
     """
 
     declared: Declaration
+    regime: str  # name, "" without
+    title: str  # begins the regime's sentences
+    note: str  # which runs these are
     names: Names
-    results: pd.DataFrame
-    costs: pd.DataFrame
     records: tuple[SignificanceRecord, ...]
     significance: pd.DataFrame  # of `records`, as significance.csv has them
     evidence: Evidence
@@ -57,7 +58,6 @@ class Study:
     method_costs: TextTable | None
     drawings: tuple[Drawing, ...]
     environment: tuple[tuple[str, str], ...]
-    problems: tuple[Problem, ...]
     notices: tuple[str, ...]
     runs_used: int
     seeds: str
@@ -68,7 +68,8 @@ class Study:
         for metric in self.declared.primary_metrics:
             if records := family(self.records, metric):
                 sentences += [records[0].sentence(), summary_sentence(records[1:])]
-        return [sentence for sentence in sentences if sentence]
+        lead = f"{self.title}: " if self.title else ""
+        return [f"{lead}{sentence}" for sentence in sentences if sentence]
 
     def tables(self) -> list[TextTable]:
         """All tables that get files of their own."""
@@ -76,31 +77,66 @@ class Study:
         maybe = (self.structures, self.decisions, self.method_costs)
         return [*self.metric_tables.values(), self.cost_table, *tests, *filter(None, maybe)]
 
+    @property
+    def ending(self) -> str:
+        """Of the names of its files."""
+        return f"_{self.regime}" if self.regime else ""
 
-def write_study(study: Study, folder: Path) -> Path:
-    """Write all files of a study under `folder`, each atomically; returns report.html's path.
 
-    Equal studies give equal bytes. Tables and figures that an earlier analysis left in `tables/`
+@dataclass(frozen=True)
+class Report:
+    """The analysis of one results folder: a study, or one for each declared regime.
+
+    `results` and `costs` hold every readable run; a study rests on chosen settings.
+    """
+
+    studies: tuple[Study, ...]
+    results: pd.DataFrame
+    costs: pd.DataFrame
+    curves: tuple[Drawing, ...]  # metrics by the declared key
+    curve_tables: tuple[TextTable, ...]
+    problems: tuple[Problem, ...]
+    notices: tuple[str, ...]  # about all studies
+
+    def answer(self) -> list[str]:
+        """What the studies answer, in their order."""
+        return [sentence for study in self.studies for sentence in study.answer()]
+
+    def all_notices(self) -> list[str]:
+        """Of the folder and of all studies, each once."""
+        own = [notice for study in self.studies for notice in study.notices]
+        return list(dict.fromkeys([*self.notices, *own]))
+
+
+def write_report(report: Report, folder: Path) -> Path:
+    """Write all files of a report under `folder`, each atomically; returns report.html's path.
+
+    Equal reports give equal bytes. Tables and figures that an earlier analysis left in `tables/`
     and `figures/` and this one does not have are removed, so that no file there contradicts the
     report.
     """
-    evidence, answer = study.evidence, study.answer()
+    answer = report.answer()
+    evidence = [study.evidence for study in report.studies]
     files: dict[str, bytes] = {
-        "results.csv": csv_bytes(study.results),
-        "results.parquet": _parquet_bytes(study.results),
-        "costs.csv": csv_bytes(study.costs),
-        "significance.csv": csv_bytes(study.significance),
-        "effects.csv": csv_bytes(frame(evidence.effects, EFFECT_COLUMNS)),
-        "ranks.csv": csv_bytes(ranks_frame(evidence.ranks)),
-        "posterior.csv": csv_bytes(frame(evidence.posteriors, POSTERIOR_COLUMNS)),
+        "results.csv": csv_bytes(report.results),
+        "results.parquet": _parquet_bytes(report.results),
+        "costs.csv": csv_bytes(report.costs),
+        "significance.csv": csv_bytes(_joined(report, [s.significance for s in report.studies])),
+        "effects.csv": csv_bytes(
+            _joined(report, [frame(found.effects, EFFECT_COLUMNS) for found in evidence])
+        ),
+        "ranks.csv": csv_bytes(_joined(report, [ranks_frame(found.ranks) for found in evidence])),
+        "posterior.csv": csv_bytes(
+            _joined(report, [frame(found.posteriors, POSTERIOR_COLUMNS) for found in evidence])
+        ),
         "tables/answer.md": ("\n\n".join(answer) + "\n").encode(),
         "tables/answer.tex": ("\n\n".join(map(latex_text, answer)) + "\n").encode(),
     }
-    for table in study.tables():
-        files |= {f"tables/{name}": content for name, content in table_files(table).items()}
-    for drawing in study.drawings:
-        files |= {f"figures/{name}": content for name, content in drawing_files(drawing).items()}
-    files["report.html"] = render_html(study).encode()
+    for ending, table in _named_tables(report):
+        files |= {f"tables/{n}": content for n, content in table_files(table, ending).items()}
+    for ending, drawing in _named_drawings(report):
+        files |= {f"figures/{n}": content for n, content in drawing_files(drawing, ending).items()}
+    files["report.html"] = render_html(report).encode()
     write_files(folder, files)
     for kind in ("tables/*.md", "tables/*.tex", "tables/*.csv", "figures/*.svg", "figures/*.png"):
         for path in sorted(folder.glob(kind)):
@@ -109,24 +145,45 @@ def write_study(study: Study, folder: Path) -> Path:
     return folder / "report.html"
 
 
+def _named_tables(report: Report) -> Iterator[tuple[str, TextTable]]:
+    yield from (("", table) for table in report.curve_tables)
+    for study in report.studies:
+        yield from ((study.ending, table) for table in study.tables())
+
+
+def _named_drawings(report: Report) -> Iterator[tuple[str, Drawing]]:
+    yield from (("", drawing) for drawing in report.curves)
+    for study in report.studies:
+        yield from ((study.ending, drawing) for drawing in study.drawings)
+
+
+def _joined(report: Report, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One below the other, with the column `regime` behind the others where there are regimes."""
+    if not any(study.regime for study in report.studies):
+        return frames[0]
+    named = zip(frames, report.studies, strict=True)
+    return pd.concat([f.assign(regime=study.regime) for f, study in named], ignore_index=True)
+
+
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
     """Each atomically."""
     for name, content in files.items():
         write_bytes(folder / name, content)
 
 
-def table_files(table: TextTable) -> dict[str, bytes]:
-    """Markdown, LaTeX, and the unrounded numbers as csv."""
+def table_files(table: TextTable, ending: str = "") -> dict[str, bytes]:
+    """Markdown, LaTeX, and the unrounded numbers as csv; `ending` is behind the stem."""
     return {
-        f"{table.stem}.md": table.markdown().encode(),
-        f"{table.stem}.tex": table.latex().encode(),
-        f"{table.stem}.csv": csv_bytes(table.numbers),
+        f"{table.stem}{ending}.md": table.markdown().encode(),
+        f"{table.stem}{ending}.tex": table.latex().encode(),
+        f"{table.stem}{ending}.csv": csv_bytes(table.numbers),
     }
 
 
-def drawing_files(drawing: Drawing) -> dict[str, bytes]:
-    """SVG and PNG."""
-    return {f"{drawing.stem}.svg": drawing.svg, f"{drawing.stem}.png": drawing.png}
+def drawing_files(drawing: Drawing, ending: str = "") -> dict[str, bytes]:
+    """SVG and PNG; `ending` is behind the stem."""
+    stem = f"{drawing.stem}{ending}"
+    return {f"{stem}.svg": drawing.svg, f"{stem}.png": drawing.png}
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
@@ -147,7 +204,7 @@ def _parquet_bytes(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def render_html(study: Study) -> str:
+def render_html(report: Report) -> str:
     """The report: one page that needs no other file and no network."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("aswa.analysis.rendering", "."),
@@ -158,32 +215,36 @@ def render_html(study: Study) -> str:
     )
     environment.filters["inline"] = _inline_svg
     template = environment.get_template("report.html.j2")
-    return template.render(study=study, declared=study.declared, names=study.names)
+    first = report.studies[0]
+    return template.render(report=report, declared=first.declared, names=first.names)
 
 
-def _inline_svg(drawing: Drawing) -> str:
+def _inline_svg(drawing: Drawing, ending: str = "") -> str:
     """The SVG element without its XML prologue; ids made unique, at most a fifth larger."""
     text = drawing.svg.decode()
     text = text[text.index("<svg") :]
-    text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{drawing.stem}-", text)
+    text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{drawing.stem}{ending}-", text)
     head, rest = text.split(">", 1)
     size = re.search(r'\bwidth="([\d.]+)pt"', head)
     most = f' style="max-width:{1.2 * float(size[1]):.0f}pt"' if size else ""
     return re.sub(r'\s(width|height)="[^"]*"', "", head) + most + ">" + rest
 
 
-def print_summary(study: Study, report: Path, console: Console) -> None:
+def print_summary(report: Report, page: Path, console: Console) -> None:
     """The primary metrics by cell, or the first table; the answer; where the report is."""
-    tables = study.metric_tables
-    primary = [tables[m] for m in study.declared.primary_metrics if m in tables]
-    for table in primary or list(tables.values())[:1]:
-        drawn = _terminal_table(table)
-        fits = Measurement.get(console, console.options, drawn).maximum < console.width
-        # Cut cells would be worse than long lines.
-        console.print(drawn if fits else Text(table.markdown()), soft_wrap=not fits)
-    for sentence in study.answer():
+    for study in report.studies:
+        if study.title:
+            console.print(Text(f"{study.title}. {study.note}", style="bold"), soft_wrap=True)
+        tables = study.metric_tables
+        primary = [tables[m] for m in study.declared.primary_metrics if m in tables]
+        for table in primary or list(tables.values())[:1]:
+            drawn = _terminal_table(table)
+            fits = Measurement.get(console, console.options, drawn).maximum < console.width
+            # Cut cells would be worse than long lines.
+            console.print(drawn if fits else Text(table.markdown()), soft_wrap=not fits)
+    for sentence in report.answer():
         console.print(Text(sentence))
-    console.print(Text(f"report: {report}"), soft_wrap=True)
+    console.print(Text(f"report: {page}"), soft_wrap=True)
 
 
 def _terminal_table(table: TextTable) -> Table:

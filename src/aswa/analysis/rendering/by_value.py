@@ -1,0 +1,141 @@
+"""A test metric by the values of one key, such as the learning rate: a figure and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from aswa.analysis.records.long_table import UNIT
+from aswa.analysis.records.names import Names
+from aswa.analysis.records.regimes import Unit, Values
+from aswa.analysis.rendering.appearance import STYLE, Look, look
+from aswa.analysis.rendering.drawing import Drawing, finish, panels
+from aswa.analysis.rendering.tables import TextTable
+
+MEAN = ("mean of all units", "")  # the panel and the rows after those of the units
+LOGARITHMIC_FROM = 10  # greatest value over the least
+GREY: dict[str, Any] = {"color": "#888888", "linewidth": 1.0}
+MARKS = (GREY, GREY | {"linestyle": (0, (1.0, 1.5))}, GREY | {"linestyle": (0, (4.0, 2.0))})
+
+Marks = Mapping[str, Mapping[Unit, Any]]  # title → unit → value
+
+
+def means(values: Values, metric: str) -> pd.DataFrame:
+    """Means over seeds on test: columns dataset, model, optimizer, setting, mean, n."""
+    frame = values.frame()
+    rows = frame[(frame["split"] == "test") & (frame["metric"] == metric)]
+    groups = rows.groupby([*UNIT, "optimizer", "setting"], sort=True)["value"]
+    return groups.agg(mean="mean", std="std", n="size").reset_index()
+
+
+def units_of(values: Values) -> list[Unit]:
+    """Dataset × model pairs, in order."""
+    frame = values.frame()
+    return sorted(set(zip(frame["dataset"], frame["model"], strict=True)))
+
+
+def of_all_units(long: pd.DataFrame, columns: list[Any]) -> dict[str, npt.NDArray[np.float64]]:
+    """Method → mean over all dataset × model units at each value; NaN where a unit lacks it."""
+    wide = long.pivot(index=["optimizer", "setting"], columns=UNIT, values="mean")
+    mean = wide.mean(axis=1, skipna=False).unstack("setting").reindex(columns=columns)
+    known = mean.dropna(how="all") if wide.shape[1] > 1 else mean.iloc[:0]
+    return {str(method): row.to_numpy() for method, row in known.iterrows()}
+
+
+def by_value_table(values: Values, names: Names, name: str) -> TextTable:
+    """A row per dataset × model × method, a column per value, and rows of means over all units.
+
+    The best value of a row in bold. A mean over units is of those values that every unit has.
+    """
+    metric, long, columns = names.metric(name), means(values, name), list(values.cells)
+    wide = long.pivot(index=[*UNIT, "optimizer"], columns="setting", values="mean")
+    of_cell = dict(zip(wide.index, wide.reindex(columns=columns).to_numpy(), strict=True))
+    methods = names.in_order(long["optimizer"])
+    rows: list[tuple[str, ...]] = []
+    bold: set[tuple[int, int]] = set()
+
+    def add(unit: tuple[str, str], method: str, found: npt.NDArray[np.float64]) -> None:
+        signed = metric.sign * found.round(3)
+        bold.update((len(rows), 3 + int(j)) for j in np.flatnonzero(signed == np.nanmax(signed)))
+        texts = ["missing" if np.isnan(mean) else f"{mean:.3f}" for mean in found]
+        rows.append((*unit, names.method(method), *texts))
+
+    for dataset, model in units_of(values):
+        for method in methods:
+            if (dataset, model, method) in of_cell:
+                add((dataset, model), method, of_cell[dataset, model, method])
+    for method, means_of_units in of_all_units(long, columns).items():
+        add(MEAN, method, means_of_units)
+    return TextTable(
+        stem=f"test_{metric.stem}_by_{values.key}",
+        title=f"Test {metric.title} by {values.key}, mean over seeds",
+        header=("dataset", "model", "method", *(f"{values.key}={value}" for value in columns)),
+        rows=tuple(rows),
+        numbers=long,
+        bold=frozenset(bold),
+        note="The best value of each row in bold; it is the best on test, and chooses nothing.",
+    )
+
+
+@matplotlib.rc_context(STYLE)
+def by_value(values: Values, names: Names, name: str, marks: Marks) -> Drawing:
+    """A panel per dataset × model and one of their mean; a line per method over the values.
+
+    Args:
+        marks: values of regimes, drawn as vertical lines.
+    """
+    metric, long = names.metric(name), means(values, name)
+    units, methods = units_of(values), names.in_order(long["optimizer"])
+    numeric = all(isinstance(value, (int, float)) for value in values.cells)
+    place = {value: value if numeric else i for i, value in enumerate(values.cells)}
+    overall = of_all_units(long, list(values.cells))
+    figure, axes = panels([*units, *([MEAN] if overall else [])])
+    looks = {method: look(method, methods) for method in methods}
+    for axis, unit in axes:
+        of_unit = long[(long["dataset"] == unit[0]) & (long["model"] == unit[1])]
+        for method in methods:
+            line = of_unit[of_unit["optimizer"] == method]
+            at, mean = [place[value] for value in line["setting"]], line["mean"].to_numpy()
+            if unit == MEAN:
+                at, mean = list(place.values()), overall.get(method, np.full(len(place), np.nan))
+            axis.plot(at, mean, zorder=looks[method].order, **_style(looks[method]))
+        _axis(axis, place, numeric)
+        for unit_values, style in zip(marks.values(), MARKS, strict=False):
+            if unit in unit_values:
+                axis.axvline(place[unit_values[unit]], **style)
+    figure.supxlabel(values.key, fontsize=9)
+    figure.supylabel(f"test {metric.title}", fontsize=9)
+    handles = [Line2D([], [], label=names.method(m), **_style(s)) for m, s in looks.items()]
+    handles += [
+        Line2D([], [], label=title, **style) for title, style in zip(marks, MARKS, strict=False)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
+    marked = f" Vertical lines: {'; '.join(marks)}." if marks else ""
+    caption = (
+        f"Test {metric.title} by {values.key}, mean over seeds, for every method of one and the "
+        f"same runs.{marked} The panel of the mean is of all dataset × model units."
+    )
+    return finish(figure, f"{metric.stem}_by_{values.key}", caption)
+
+
+def _style(style: Look) -> dict[str, Any]:
+    return {
+        "color": style.colour, "linestyle": style.line, "marker": style.marker,
+        "markersize": 3.5, "linewidth": min(style.width, 2.2),
+    }  # fmt: skip
+
+
+def _axis(axis: Axes, place: Mapping[Any, float], numeric: bool) -> None:
+    """Ticks at the values; logarithmic where they span a decade."""
+    at = list(place.values())
+    if numeric and min(at) > 0 and max(at) / min(at) >= LOGARITHMIC_FROM:
+        axis.set_xscale("log")
+    axis.set_xticks(at, [str(value) for value in place], fontsize=7)
+    axis.minorticks_off()
