@@ -25,9 +25,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet $(VERSIONS) -e '.[all,test,lint]'
 	@touch $@
 
-reproduce: setup  ## the paper's link-prediction comparison: tables, tests, figures, report
+reproduce: setup  ## the paper's comparison on graphs, at its rate and at others: tables, tests, report
 	$(BIN)/aswa-train experiment=reproduce results_dir=$(RESULTS)
-	$(BIN)/aswa-analyze $(RESULTS)
+	$(BIN)/aswa-analyze $(RESULTS) --plan reproduce
 
 reproduce-images: setup  ## a small image comparison on a CPU: 15 minutes, CIFAR-10 in $ASWA_DATA_DIR
 	$(BIN)/aswa-train experiment=images_cpu results_dir=$(RESULTS)/images_cpu

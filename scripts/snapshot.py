@@ -19,7 +19,7 @@ import pandas as pd
 from aswa.analysis.declaration import load_declaration
 from aswa.analysis.published import findings, findings_table, published_folder, sentences
 from aswa.analysis.records.runs import History, Run, read_history, read_runs
-from aswa.analysis.rendering.report import Study
+from aswa.analysis.rendering.report import Report, Study
 from aswa.analysis.statistics.comparisons import family
 from aswa.analysis.statistics.power import power_note
 from aswa.analysis.study import analyse
@@ -41,10 +41,30 @@ class Snapshot(NamedTuple):
     curves: tuple[str, ...] = ("mrr",)
     tables: tuple[str, ...] = ()
     answer: str | None = None  # a page that shows the answer alone
+    regimes: tuple[str, ...] = ()  # of the declared ones, those that the page shows
+
+    @property
+    def endings(self) -> list[str]:
+        """Of the names of files."""
+        return [f"_{regime}" for regime in self.regimes] or [""]
 
 
 SNAPSHOTS = {
-    "reproduce": Snapshot("results", "make reproduce", "docs/results.md", answer="README.md"),
+    "reproduce": Snapshot(
+        "results",
+        "make reproduce",
+        "docs/results.md",
+        declared="reproduce",
+        answer="README.md",
+        regimes=("paper", "own_rate", "tuned", "area", "cross"),
+    ),
+    "tuned": Snapshot("results/tuned", "aswa-train experiment=tuned", "docs/tuned.md"),
+    "paper_graphs": Snapshot(
+        "results/paper_graphs",
+        "aswa-train experiment=paper_graphs_small; aswa-train experiment=paper_graphs",
+        "docs/paper_regime.md",
+        declared="paper_graphs",
+    ),
     "large_graphs": Snapshot(
         "results/link_prediction_cpu",
         "aswa-train experiment=link_prediction_cpu",
@@ -80,17 +100,23 @@ def copy_analysis(name: str, results: Path) -> None:
     """Copy what the pages and tests use, flat, from RESULTS_DIR/analysis."""
     target = ROOT / "results" / name
     target.mkdir(parents=True, exist_ok=True)
-    files = ["results.parquet", "significance.csv", "tables/significance.md"]
-    for metric in SNAPSHOTS[name].metrics:
-        files.append(f"tables/test_{metric}.md")
-        files += [f"figures/{stem}_{metric}.png" for stem in FIGURES]
-    for metric in SNAPSHOTS[name].curves:
-        files += [f"figures/{stem}_{metric}.png" for stem in CURVES]
-    files += [f"tables/{stem}.md" for stem in SNAPSHOTS[name].tables]
+    chosen = SNAPSHOTS[name]
+    files = ["results.parquet", "significance.csv"]
+    files += [f"tables/{stem}.md" for stem in chosen.tables]
+    for ending in chosen.endings:
+        files.append(f"tables/significance{ending}.md")
+        for metric in chosen.metrics:
+            files.append(f"tables/test_{metric}{ending}.md")
+            files += [f"figures/{stem}_{metric}{ending}.png" for stem in FIGURES]
+    for metric in chosen.curves:
+        files += [f"figures/{stem}_{metric}{chosen.endings[0]}.png" for stem in CURVES]
+    if key := load_declaration(chosen.declared).curve:
+        files += [f"figures/{metric}_by_{key}.png" for metric in chosen.metrics]
+        files += [f"tables/test_{metric}_by_{key}.md" for metric in chosen.metrics]
     for file in files:
         source = results / "analysis" / file
         if not source.is_file():
-            sys.exit(f"{source} is not there; run `{SNAPSHOTS[name].command}` first")
+            sys.exit(f"{source} is not there; run `{chosen.command}` first")
         shutil.copyfile(source, target / source.name)
 
 
@@ -141,20 +167,29 @@ def curve(history: object, reference: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def result_block(name: str, results: Path, study: Study) -> str:
+def result_block(name: str, results: Path, report: Report) -> str:
     """Tables, answer, figures, and what they were made with."""
     chosen, copied = SNAPSHOTS[name], ROOT / "results" / name
     folder = ("../" * chosen.page.count("/")) + f"results/{name}"
     parts = []
-    for metric in chosen.metrics:
-        parts.append((copied / f"test_{metric}.md").read_text().strip())
-        if chosen.declared == "default":
-            parts.append(" ".join(study.answer()))
-        else:
-            parts.append("\n".join(f"- {sentence}" for sentence in everything_said(study, metric)))
-        if metric in chosen.curves:
-            parts.append(f"![learning curves]({folder}/learning_curves_{metric}.png)")
-        parts.append(f"![paired differences]({folder}/paired_differences_{metric}.png)")
+    if key := load_declaration(chosen.declared).curve:
+        parts += [f"![{m} by {key}]({folder}/{m}_by_{key}.png)" for m in chosen.metrics]
+    for study in report.studies:
+        if chosen.regimes and study.regime not in chosen.regimes:
+            continue
+        if study.title:
+            parts += [f"### {study.title}", study.note]
+        for metric in chosen.metrics:
+            parts.append((copied / f"test_{metric}{study.ending}.md").read_text().strip())
+            if chosen.declared == "default":
+                parts.append(" ".join(study.answer()))
+            else:
+                parts.append("\n".join(f"- {said}" for said in everything_said(study, metric)))
+            if metric in chosen.curves and study is report.studies[0]:
+                figure = f"{folder}/learning_curves_{metric}{study.ending}.png"
+                parts.append(f"![learning curves]({figure})")
+            figure = f"{folder}/paired_differences_{metric}{study.ending}.png"
+            parts.append(f"![paired differences]({figure})")
     parts += [(copied / f"{stem}.md").read_text().strip() for stem in chosen.tables]
     return "\n\n".join([*parts, made_with(read_runs(results)[0])])
 
@@ -166,6 +201,12 @@ def everything_said(study: Study, metric: str) -> list[str]:
     sizes: list[Any] = [*evidence.effects, *evidence.posteriors, *evidence.ranks]
     beside = [found.sentence() for found in sizes if found.metric == metric]
     return [*(record.sentence() for record in records), *beside, power_note(records[0])]
+
+
+def answer(report: Report) -> str:
+    """The primary sentences: of each primary question one, as a list where there are several."""
+    found = [study.answer()[0] for study in report.studies]
+    return found[0] if len(found) == 1 else "\n".join(f"- {said}" for said in found)
 
 
 def made_with(runs: list[Run]) -> str:
@@ -205,10 +246,10 @@ def main(name: str, results: Path) -> None:
     copy_analysis(name, results)
     write_runs(name, results)
     chosen = SNAPSHOTS[name]
-    study = analyse(results, load_declaration(chosen.declared), figures=False)
-    fill(chosen.page, "results", result_block(name, results, study))
+    report = analyse(results, load_declaration(chosen.declared), figures=False)
+    fill(chosen.page, "results", result_block(name, results, report))
     if chosen.answer is not None:
-        fill(chosen.answer, "answer", " ".join(study.answer()))
+        fill(chosen.answer, "answer", answer(report))
     rows = pd.read_parquet(ROOT / "results" / name / "results.parquet")
     print(f"results/{name}: {len(rows)} rows; {chosen.page} filled")
 

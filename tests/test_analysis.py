@@ -14,15 +14,20 @@ import pytest
 
 from aswa.analysis.declaration import load_declaration, parse_declaration
 from aswa.analysis.records.long_table import COST_COLUMNS, RESULT_COLUMNS
-from aswa.analysis.rendering.report import Study, render_html
+from aswa.analysis.rendering.report import Report, Study, render_html
 from aswa.analysis.statistics.signed_rank import COLUMNS
 from aswa.analysis.study import analyse
 from aswa.analyze import main
 from written_runs import EPOCHS, METHODS, METRICS, edit, write_grid, write_run
 
 
-def study_of(root: Path, *where: str) -> Study:
+def report_of(root: Path, *where: str) -> Report:
     return analyse(root, load_declaration(), where, figures=False)
+
+
+def study_of(root: Path, *where: str) -> Study:
+    (study,) = report_of(root, *where).studies
+    return study
 
 
 @pytest.fixture
@@ -96,8 +101,9 @@ def test_report_is_self_contained(analysed):
 def test_numbers_of_the_tests_are_those_of_a_plain_pivot(grid):
     from scipy.stats import wilcoxon
 
-    study = study_of(grid)
-    test = study.results.query("split == 'test' and metric == 'mrr'")
+    report = report_of(grid)
+    (study,) = report.studies
+    test = report.results.query("split == 'test' and metric == 'mrr'")
     pivot = test.pivot_table(index=["dataset", "model"], columns="optimizer", values="value")
     for record in study.records:
         if (record.metric, record.scope) == ("mrr", "all"):
@@ -115,8 +121,9 @@ def test_all_and_single_runs_fill_the_same_cells(tmp_path, schema):
     write_grid(tmp_path / "b", **options)
     for method in METHODS:
         write_grid(tmp_path / "b", methods=(method,), **options)
-    a, b = study_of(tmp_path / "a"), study_of(tmp_path / "b")
-    assert not b.notices and len(b.results) == 2 * len(a.results)
+    one, both = report_of(tmp_path / "a"), report_of(tmp_path / "b")
+    assert not both.all_notices() and len(both.results) == 2 * len(one.results)
+    (a,), (b,) = one.studies, both.studies
     pd.testing.assert_frame_equal(a.significance, b.significance)
     assert a.metric_tables["mrr"].rows == b.metric_tables["mrr"].rows
     assert a.metric_tables["mrr"].header == b.metric_tables["mrr"].header
@@ -130,7 +137,8 @@ def test_different_settings_are_never_pooled(grid, schema, capsys):
     for seed in range(2):
         write_run(grid, seed=seed, **other)
     write_run(grid, seed=0, epochs=300, shift=0.1, **other)
-    study = study_of(grid)
+    report = report_of(grid)
+    (study,) = report.studies
     row = next(r for r in study.metric_tables["mrr"].rows if r[:2] == ("umls", "qmult"))
     assert row[-1] == "3" and float(row[2].split()[0]) < 0.45
     left_out = [notice for notice in study.notices if notice.startswith("umls × qmult")]
@@ -138,11 +146,11 @@ def test_different_settings_are_never_pooled(grid, schema, capsys):
         f"epochs={EPOCHS}.", "epochs=300.",
     ]  # fmt: skip
 
-    chosen = study_of(grid, f"epochs={EPOCHS}", "optimizer=all")
+    chosen = report_of(grid, f"epochs={EPOCHS}", "optimizer=all")
     assert f"--where epochs={EPOCHS}" in chosen.notices
-    row = next(r for r in chosen.metric_tables["mrr"].rows if r[:2] == ("umls", "qmult"))
+    row = next(r for r in chosen.studies[0].metric_tables["mrr"].rows if r[:2] == ("umls", "qmult"))
     assert row[-1] == "2" and float(row[2].split()[0]) > 0.55
-    assert len(chosen.results) == len(study.results)  # results.csv keeps every run
+    assert len(chosen.results) == len(report.results)  # results.csv keeps every run
     capsys.readouterr()
     for where, hint in {
         "epoch=3": "'epochs'",
@@ -175,11 +183,11 @@ def test_corrupt_records_are_named_and_left_out(grid):
     edit(lacks, setting_ids={"methods": {}})
     history = next(grid.glob("runs/kinship/keci/*/history.json"))
     history.write_bytes(b"\0garbage\xff")
-    study = study_of(grid)
-    assert {problem.path for problem in study.problems} == {*broken, lacks, history}
-    report = render_html(study)
-    assert all(path.parent.name in report for path in (*broken, lacks, history))
-    units = set(zip(study.results["dataset"], study.results["model"], strict=True))
+    report = report_of(grid)
+    assert {problem.path for problem in report.problems} == {*broken, lacks, history}
+    page = render_html(report)
+    assert all(path.parent.name in page for path in (*broken, lacks, history))
+    units = set(zip(report.results["dataset"], report.results["model"], strict=True))
     assert not units & {("umls", "keci"), ("umls", "complex")}
 
 
@@ -199,11 +207,13 @@ def test_missing_cells_and_unequal_seeds_are_named(tmp_path):
 def test_collapsed_runs_are_in_no_mean_unless_declared_so(tmp_path, schema):
     write_grid(tmp_path, history=False, schema=schema)
     write_run(tmp_path, seed=9, shift=-0.6, status="collapsed", history=False, schema=schema)
-    study = study_of(tmp_path)
+    report = report_of(tmp_path)
+    (study,) = report.studies
     assert study.metric_tables["mrr"].rows[-1][-1] == "2"
     assert any("seed 9: collapsed" in notice for notice in study.notices)
-    assert 9 in set(study.results["seed"])
-    kept = analyse(tmp_path, replace(load_declaration(), collapsed="keep"), figures=False)
+    assert 9 in set(report.results["seed"])
+    declaration = replace(load_declaration(), collapsed="keep")
+    (kept,) = analyse(tmp_path, declaration, figures=False).studies
     assert kept.metric_tables["mrr"].rows[-1][-1] == "3"
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from aswa.analysis.declaration import load_declaration
-from aswa.analysis.rendering.report import Study, write_study
+from aswa.analysis.rendering.report import Report, write_report
 from aswa.analysis.study import analyse
 from aswa.config import load
 from aswa.training.session import execute
@@ -35,46 +35,49 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def study(results: Path) -> Study:
+def report(results: Path) -> Report:
     return analyse(results, load_declaration("query_answering"))
 
 
-def test_link_prediction_is_pooled_whatever_was_asked_besides(study: Study) -> None:
+def test_link_prediction_is_pooled_whatever_was_asked_besides(report: Report) -> None:
     """Three seeds of DistMult, of which two answered queries; seed 0 counts once."""
+    (study,) = report.studies
     rows = study.metric_tables["mrr"].rows
     assert {row[1]: row[-1] for row in rows} == {"distmult": "3", "complex": "2"}
-    assert not [notice for notice in study.notices if "DETERMINISTIC" in notice]
+    assert not [notice for notice in report.all_notices() if "DETERMINISTIC" in notice]
 
 
-def test_ways_to_answer_are_not_pooled(study: Study) -> None:
+def test_ways_to_answer_are_not_pooled(report: Report) -> None:
     """The t-norm that most cells have; the other is named with the way to choose it."""
+    (study,) = report.studies
     rows = study.metric_tables["mrr_epfo"].rows
     assert {row[1]: row[-1] for row in rows} == {"distmult": "2", "complex": "2"}
-    (notice,) = [notice for notice in study.notices if "task.tnorm" in notice]
+    (notice,) = [notice for notice in report.all_notices() if "task.tnorm" in notice]
     assert notice.startswith("umls × distmult, queries: 1 run left out, other setting: task.tnorm=")
     assert "--where task.tnorm=minimum" in notice
 
 
-def test_the_other_way_can_be_chosen(results: Path, study: Study) -> None:
+def test_the_other_way_can_be_chosen(results: Path, report: Report) -> None:
     other = analyse(
         results, load_declaration("query_answering"), ["task.tnorm=minimum"], figures=False
     )
-    assert other.runs_used == 1
+    assert other.studies[0].runs_used == 1
     found, usual = (
         each.results.query("split == 'test' and metric == 'mrr_2in' and optimizer == 'aswa'")
-        for each in (other, study)
+        for each in (other, report)
     )
     pd.testing.assert_frame_equal(found, usual)  # of all runs, whatever is chosen
     assert len(usual) == 5
 
 
-def test_structures_stand_beside_each_other(study: Study) -> None:
+def test_structures_stand_beside_each_other(report: Report) -> None:
     """In the order of the algebra, a row a unit and method, the best of a unit in bold."""
+    (study,) = report.studies
     table = study.structures
     assert table is not None
     assert table.header == ("dataset", "model", "method", "1p", "2u", "2in", "epfo", "negation")
     assert len(table.rows) == 2 * 5
-    rows = study.results.query("split == 'test' and metric == 'mrr_1p' and optimizer == 'swa'")
+    rows = report.results.query("split == 'test' and metric == 'mrr_1p' and optimizer == 'swa'")
     of_complex = rows[rows["model"] == "complex"]["value"].mean()
     (shown,) = [row for row in table.rows if row[1:3] == ("complex", "SWA")]
     assert shown[3] == f"{of_complex:.3f}"
@@ -87,12 +90,13 @@ def test_structures_stand_beside_each_other(study: Study) -> None:
         }  # fmt: skip
 
 
-def test_queries_are_tested_and_reported(study: Study, tmp_path: Path) -> None:
+def test_queries_are_tested_and_reported(report: Report, tmp_path: Path) -> None:
     """A family of tests a primary metric, named in words, in the files and on the page."""
+    (study,) = report.studies
     families = study.significance.query("scope == 'all'").groupby("metric").size()
     assert families["mrr_epfo"] == families["mrr_negation"] == 4
     assert study.records[0].measure == "test MRR of EPFO queries"
-    page = write_study(study, tmp_path).read_text()
+    page = write_report(report, tmp_path).read_text()
     assert study.metric_tables["mrr_negation"].title in page
     assert study.structures is not None and study.structures.title in page
     assert (tmp_path / "tables" / "test_mrr_by_structure.tex").is_file()
@@ -102,7 +106,7 @@ def test_queries_are_tested_and_reported(study: Study, tmp_path: Path) -> None:
 def test_without_queries_nothing_is_said_of_them(tmp_path: Path) -> None:
     words = [*SMALL, "model=distmult", f"results_dir={tmp_path}"]
     execute(load(words), report=lambda _: None)
-    study = analyse(tmp_path, load_declaration(), figures=False)
+    (study,) = analyse(tmp_path, load_declaration(), figures=False).studies
     assert study.structures is None and set(study.metric_tables) == {
         "mrr", "hits@1", "hits@3", "hits@10",
     }  # fmt: skip

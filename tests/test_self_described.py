@@ -16,7 +16,7 @@ from aswa.analysis.records.names import Metric, Names, merged
 from aswa.analysis.records.runs import read_history, read_runs
 from aswa.analysis.rendering.curves import decision_timelines
 from aswa.analysis.rendering.differences import paired_differences
-from aswa.analysis.rendering.report import write_study
+from aswa.analysis.rendering.report import write_report
 from aswa.analysis.study import analyse
 from written_runs import METHODS, TITLES, declared, edit, write_grid, write_run
 
@@ -46,12 +46,13 @@ def test_a_metric_is_never_dropped_because_of_how_it_is_spelled(
     with_metric(tmp_path, name, declared("My score", family="mine"))
     metrics = (name, "mrr") if asked else ("mrr",)
     declaration = replace(load_declaration(), metrics=metrics, primary_metrics=metrics[:1])
-    study = analyse(tmp_path, declaration, figures=False)
+    report = analyse(tmp_path, declaration, figures=False)
+    (study,) = report.studies
     table = study.metric_tables[name]
     assert len(table.rows) == 4 and bold(table) == {"ASWA"}
     assert {r.metric for r in study.records} == set(metrics)
     assert study.records[0].measure == ("test My score" if asked else "test MRR")
-    write_study(study, tmp_path / "analysis")
+    write_report(report, tmp_path / "analysis")
     assert (tmp_path / "analysis" / "tables" / f"test_{name}.md").is_file()
 
 
@@ -63,7 +64,8 @@ def test_the_best_perplexity_is_the_lowest(schema: int, tmp_path: Path) -> None:
     declaration = replace(
         load_declaration(), metrics=("perplexity",), primary_metrics=("perplexity",)
     )
-    study = analyse(tmp_path, declaration, figures=False)
+    report = analyse(tmp_path, declaration, figures=False)
+    (study,) = report.studies
     table = study.metric_tables["perplexity"]
     assert bold(table) == {"SGD"}
     assert {table.header[column] for _, column in table.underlined} == {"SWA"}
@@ -78,14 +80,15 @@ def test_a_metric_of_unknown_direction_is_said_and_never_judged(tmp_path: Path) 
     with_metric(tmp_path, "surprise", None, schema=1)
     metrics = ("surprise", "mrr")
     declaration = replace(load_declaration(), metrics=metrics, primary_metrics=metrics)
-    study = analyse(tmp_path, declaration, figures=False)
-    cells = Cells(study.results, study.names)
+    report = analyse(tmp_path, declaration, figures=False)
+    (study,) = report.studies
+    cells = Cells(report.results, study.names)
     (drawing,) = paired_differences(cells, replace(declaration, primary_metrics=("surprise",)))
     assert drawing.stem == "paired_differences_surprise"
     table = study.metric_tables["surprise"]
     assert len(table.rows) == 4 and not table.bold and not table.underlined
     assert {r.metric for r in study.records} == set(study.evidence.tables) == {"mrr"}
-    assert sum("surprise" in notice for notice in study.notices) == 1
+    assert sum("surprise" in notice for notice in report.all_notices()) == 1
 
 
 def test_records_that_contradict_each_other_leave_no_direction() -> None:
@@ -112,7 +115,7 @@ def test_labels_come_from_the_record(tmp_path: Path) -> None:
     write_run(tmp_path, methods=methods, methods_=None, history=False)
     path = next(tmp_path.glob("runs/*/*/*/result.json"))
     edit(path, methods=labels, metrics={"mrr": declared("Reciprocal rank")})
-    study = analyse(tmp_path, load_declaration(), figures=False)
+    (study,) = analyse(tmp_path, load_declaration(), figures=False).studies
     table = study.metric_tables["mrr"]
     assert table.header[2:4] == ("My method", "Last weights")
     assert table.title.startswith("Test Reciprocal rank,")
@@ -121,7 +124,7 @@ def test_labels_come_from_the_record(tmp_path: Path) -> None:
 def test_decisions_of_every_method_that_decides_are_kept(tmp_path: Path) -> None:
     methods = ("sgd", "aswa", "aswa_ties")
     write_grid(tmp_path, methods=methods, deciding=("aswa", "aswa_ties"))
-    study = analyse(tmp_path, load_declaration(), figures=False)
+    (study,) = analyse(tmp_path, load_declaration(), figures=False).studies
     assert study.decisions is not None
     numbers = study.decisions.numbers
     assert set(numbers["optimizer"]) == {"aswa", "aswa_ties"} and len(numbers) == 2 * 4
@@ -143,17 +146,17 @@ def test_a_decision_of_schema_1_belongs_to_the_one_method_that_decided() -> None
 
 def test_both_schemas_give_the_same_files(tmp_path: Path) -> None:
     """All tables, whole; numbers and histories, ids of runs apart."""
-    studies, histories = [], []
+    reports, histories = [], []
     for schema in (1, 2):
         root = tmp_path / str(schema)
         write_grid(root, schema=schema)
-        studies.append(analyse(root, load_declaration(), figures=False))
+        reports.append(analyse(root, load_declaration(), figures=False))
         histories.append([read_history(run) for run in read_runs(root)[0]])
-    old, new = studies
+    old, new = (report.studies[0] for report in reports)
     assert [t.markdown() for t in old.tables()] == [t.markdown() for t in new.tables()]
     pd.testing.assert_frame_equal(old.significance, new.significance)
     pd.testing.assert_frame_equal(
-        *(study.results.drop(columns="run_id") for study in studies), check_exact=True
+        *(report.results.drop(columns="run_id") for report in reports), check_exact=True
     )
     curves = [sorted(repr((h.valid, h.decisions, h.running)) for h in found) for found in histories]
     assert curves[0] == curves[1] and "reject" in curves[0][0]

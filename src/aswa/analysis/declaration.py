@@ -83,7 +83,9 @@ def load_declaration(name: str = "default") -> Declaration:
     if path.suffix not in (".yaml", ".yml"):
         path = conf_dir() / "analysis" / f"{name}.yaml"
     if not path.is_file():
-        stems = sorted((p.stem for p in path.parent.glob("*.yaml")), key=lambda s: s != "default")
+        stems = sorted(
+            (p.stem for p in path.parent.glob("*.yaml")), key=lambda s: (s != "default", s)
+        )
         known = ", ".join(stems) or "none"
         raise FileNotFoundError(f"no declared analysis {path}; declared there: {known}")
     try:

@@ -148,12 +148,10 @@ class Folder:
         tests = frame(records, COLUMNS)
         metric_tables, unknown = _metric_tables(cells, declared)
         whole = tests["scope"] == "all"
+        histories, broken = _histories(chosen, choice) if by_epoch else ([], [])
+        self.broken += [problem for problem in broken if problem not in self.broken]
         drawings: list[Drawing] = []
         if self.figures:
-            histories: Histories = []
-            if by_epoch:
-                histories, broken = _histories(chosen, choice)
-                self.broken += [problem for problem in broken if problem not in self.broken]
             drawings = _drawings(cells, declared, evidence, histories, self.results_dir)
         costs = costs_frame(used)
         return Study(
