@@ -5,14 +5,17 @@
     history.json   one entry an epoch: losses, validation scores, decisions
     plan.json      what the run was planned with
 
-Disk is the truth; trackers only mirror it. JSON is strict: a number that is not finite is null.
+Each may be packed, as `result.json.gz`; what is written is never packed, and is read first. Disk is
+the truth; trackers only mirror it. JSON is strict: a number that is not finite is null.
 Imports neither torch nor anything of training.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from operator import itemgetter
@@ -24,6 +27,7 @@ import orjson
 from aswa.files import canonical_json, write_bytes
 
 SCHEMA = 2
+PACKED = ".gz"
 READABLE = (1, 2)
 FINISHED = ("done", "collapsed")
 ROW = ("metric", "optimizer", "split", "value")
@@ -60,19 +64,40 @@ def read_record(path: Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         CorruptRecord: it is not JSON, not an object, or not what was written.
     """
-    content = path.read_bytes()
     try:
+        content = _content(path)
         try:
             record = orjson.loads(content)
         except ValueError:
             record = json.loads(content)  # schema 1 has NaN and Infinity
     except ValueError as error:
         raise CorruptRecord(path, f"not valid JSON ({error})") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CorruptRecord(path, f"packed and damaged ({error})") from None
     if not isinstance(record, dict):
         raise CorruptRecord(path, "not a JSON object")
     if "sha256" in record and record["sha256"] != digest(record):
         raise CorruptRecord(path, "its content does not match its sha256")
     return record
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a record, packed or not."""
+    packed = path.with_name(f"{path.name}{PACKED}")
+    if path.is_file() or not packed.is_file():
+        return path.read_bytes()
+    return gzip.decompress(packed.read_bytes())
+
+
+def has_result(folder: Path) -> bool:
+    """A run's folder has the record of a finished run, packed or not."""
+    return any((folder / f"result.json{ending}").is_file() for ending in ("", PACKED))
+
+
+def pack(path: Path, target: Path) -> None:
+    """Write a packed copy of a record; equal records give equal bytes."""
+    content = orjson.dumps(read_record(path))
+    write_bytes(target.with_name(f"{target.name}{PACKED}"), gzip.compress(content, mtime=0))
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -92,5 +117,6 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def result_paths(results_dir: Path) -> Iterator[Path]:
-    """Every `result.json` under `RESULTS_DIR/runs`, in sorted order."""
-    yield from sorted(results_dir.glob("runs/*/*/*/result.json"))
+    """Every `result.json` under `RESULTS_DIR/runs`, in sorted order; of packed ones, as if not."""
+    folders = {path.parent for path in results_dir.glob("runs/*/*/*/result.json*")}
+    yield from (path / "result.json" for path in sorted(folders) if has_result(path))

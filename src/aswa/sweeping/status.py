@@ -11,7 +11,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from aswa.results.folder import RunFolder
-from aswa.results.store import FINISHED
+from aswa.results.store import FINISHED, has_result
 
 STATES = ("done", "running", "interrupted", "failed", "waiting")
 
@@ -37,7 +37,7 @@ def read_state(path: Path) -> RunState:
     folder = RunFolder(path, report=lambda line: None)
     status = folder.status()
     said = status.get("status")
-    if said in FINISHED and (path / "result.json").is_file():
+    if said in FINISHED and has_result(path):
         return RunState(path, "done", 1.0, status.get("seconds"))
     checkpoint = status.get("checkpoint") or {}
     part = checkpoint.get("epoch", 0) / max(1, status.get("epochs") or 1)

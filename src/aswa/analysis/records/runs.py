@@ -189,8 +189,6 @@ def read_history(run: Run) -> History | Problem | None:
     """The `history.json` beside a result; None where there is none (it is optional)."""
     path = run.path.with_name("history.json")
     fix = "its curves are not drawn; delete the run's folder and run the training command again"
-    if not path.is_file():
-        return None
     try:
         record = legacy.history(read_record(path), run.methods)
         epoch = tuple(int(e) for e in record["epoch"])
@@ -200,6 +198,8 @@ def read_history(run: Run) -> History | Problem | None:
             for name, pairs in (record.get("scores") or {}).items()
         }
         decisions = {name: tuple(made) for name, made in record["decisions"].items()}
+    except FileNotFoundError:
+        return None
     except CorruptRecord as error:
         return Problem(path, error.reason, fix)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
