@@ -1,6 +1,7 @@
 # `make help` lists the targets. Each sets up .venv when it is not there.
 PYTHON ?= python3
 RESULTS ?= results
+LAUNCHER ?= joblib
 VENV ?= .venv
 BIN := $(VENV)/bin
 export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
@@ -10,7 +11,7 @@ VERSIONS := $(if $(LATEST),,-c constraints.txt)
 FAST := not slow and not gpu and not slurm and not root
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reproduce-images reproduce-queries ablation search-lr test test-all lint notebooks \
+.PHONY: help setup reproduce reproduce-paper reproduce-images reproduce-queries ablation search-lr test test-all lint notebooks \
 	bench bench-large bench-queries bench-sweeps bench-images peers clean
 
 help:  ## list the targets
@@ -28,6 +29,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 reproduce: setup  ## the paper's comparison on graphs, at its rate and at others: tables, tests, report
 	$(BIN)/aswa-train experiment=reproduce results_dir=$(RESULTS)
 	$(BIN)/aswa-analyze $(RESULTS) --plan reproduce
+
+# One command for all of the paper, for a cluster: make reproduce-paper LAUNCHER=submitit_slurm
+reproduce-paper: setup  ## all 11 datasets and 7 families in the paper's regime; GPU weeks. LAUNCHER=joblib
+	$(BIN)/aswa-fetch all || echo 'the runs of what is missing fail and say so; the others are made'
+	-$(BIN)/aswa-train experiment=paper_graphs_full results_dir=$(RESULTS)/paper hydra/launcher=$(LAUNCHER)
+	-$(BIN)/aswa-train experiment=images_published results_dir=$(RESULTS)/paper hydra/launcher=$(LAUNCHER)
+	$(BIN)/aswa-analyze $(RESULTS)/paper --plan paper_graphs
+	$(BIN)/python scripts/paper_grid.py $(RESULTS)/paper
 
 reproduce-images: setup  ## a small image comparison on a CPU: 15 minutes, CIFAR-10 in $ASWA_DATA_DIR
 	$(BIN)/aswa-train experiment=images_cpu results_dir=$(RESULTS)/images_cpu

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from aswa.config import ConfigError, load, remarks
 from aswa.data.folders import VARIABLE
@@ -50,6 +51,7 @@ def test_a_reversed_fact_is_no_leak() -> None:
     assert clean(found, "valid").all() and clean(found, "test").all()
 
 
+LR = OmegaConf.create({"lr": 0.1, "hyperparameters": None})
 NELL = ["dataset=nell_995_h50", "model=distmult", "model.dim=2", "lr=0.1", "optimizer=sgd"]
 
 
@@ -57,7 +59,7 @@ def test_nell_has_the_leaks_that_its_file_declares(data_dir: Path) -> None:
     """`LinkPrediction` compares them; a number that is not declared is none."""
     config = load([*NELL, f"data_dir={data_dir}"])
     task = LinkPrediction(config, torch.device("cpu"))
-    assert "33 test rows stand in train" in remarks(config, tuned=False)[0]
+    assert "33 test rows stand in train" in remarks(config, LR)[0]
     model = task.build_model(torch.Generator())
     ranks = task._test.ranks(model.score_blocks)  # type: ignore[operator]
     seen = set(task.graph.train[:, [0, 2]].flatten().tolist())
@@ -82,7 +84,7 @@ def test_a_graph_without_leaks_has_no_clean_metrics(
     monkeypatch.delenv(VARIABLE, raising=False)
     config = load(["dataset=umls", "model=distmult", "model.dim=2", "optimizer=sgd"])
     task = LinkPrediction(config, torch.device("cpu"))
-    assert remarks(config, tuned=False) == []
+    assert remarks(config, LR) == []
     assert not [
         m for m in task.metrics([task.build_model(torch.Generator())], "test") if "clean" in m
     ]

@@ -154,12 +154,9 @@ def _check_together(config: RunConfig) -> None:
         load_object(task.check)(config.task.options)
 
 
-def remarks(config: RunConfig, tuned: bool) -> list[str]:
-    """What is said when a run starts.
-
-    Args:
-        tuned: its learning rate is that of the dataset's table.
-    """
+def remarks(config: RunConfig, composed: DictConfig) -> list[str]:
+    """What is said when the run of a composed configuration starts."""
+    tuned = composed.lr is None and composed.hyperparameters is None
     remark, name = config.kind.remark, config.dataset.name
     found = load_object(remark)(config.dataset.options) if remark else ""
     of_data = f"dataset={name}: {found}" if found else ""

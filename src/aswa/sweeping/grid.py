@@ -109,7 +109,7 @@ class Grid:
                 continue  # it is being computed with the plan that is there
             composed, config = cache.compose(job.overrides)
             write_plan(composed, config, job.overrides)
-            notes.update(remarks(config, tuned=composed.lr is None))
+            notes.update(remarks(config, composed))
         for note in sorted(notes):
             print(note, flush=True)
         return list(jobs.values()), len(done)

@@ -52,7 +52,7 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
     planned = composed.get("planned")
     if planned is None:
         config = resolve(composed)
-        notes = remarks(config, tuned=composed.lr is None)
+        notes = remarks(config, composed)
     else:
         config, notes = load_plan(Path(planned))
     for note in notes:
