@@ -182,7 +182,7 @@ def result_block(name: str, results: Path, report: Report) -> str:
         for metric in chosen.metrics:
             parts.append((copied / f"test_{metric}{study.ending}.md").read_text().strip())
             if chosen.declared == "default":
-                parts.append(" ".join(study.answer()))
+                parts.append(" ".join(study.primary() + study.secondary()))
             else:
                 parts.append("\n".join(f"- {said}" for said in everything_said(study, metric)))
             if metric in chosen.curves and study is report.studies[0]:
@@ -205,7 +205,7 @@ def everything_said(study: Study, metric: str) -> list[str]:
 
 def answer(report: Report) -> str:
     """The primary sentences: of each primary question one, as a list where there are several."""
-    found = [study.answer()[0] for study in report.studies]
+    found = report.primary()
     return found[0] if len(found) == 1 else "\n".join(f"- {said}" for said in found)
 
 

@@ -94,7 +94,7 @@ def test_report_is_self_contained(analysed):
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(ids) == len(set(ids))
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
-    for sentence in study_of(analysed).answer():
+    for sentence in report_of(analysed).answer():
         assert sentence.replace("'", "&#39;") in page
 
 

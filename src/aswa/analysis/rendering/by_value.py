@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from aswa.analysis.rendering.tables import TextTable
 
 MEAN = ("mean of all units", "")  # the panel and the rows after those of the units
 LOGARITHMIC_FROM = 10  # greatest value over the least
+LABEL_WIDTH = 28  # letters of a line in the legend
 GREY: dict[str, Any] = {"color": "#888888", "linewidth": 1.0}
 MARKS = (GREY, GREY | {"linestyle": (0, (1.0, 1.5))}, GREY | {"linestyle": (0, (4.0, 2.0))})
 
@@ -114,9 +116,11 @@ def by_value(values: Values, names: Names, name: str, marks: Marks) -> Drawing:
     figure.supylabel(f"test {metric.title}", fontsize=9)
     handles = [Line2D([], [], label=names.method(m), **_style(s)) for m, s in looks.items()]
     handles += [
-        Line2D([], [], label=title, **style) for title, style in zip(marks, MARKS, strict=False)
+        Line2D([], [], label=textwrap.fill(title, LABEL_WIDTH), **style)
+        for title, style in zip(marks, MARKS, strict=False)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
+    ncols = max(2, int(figure.get_figwidth() // 2.5))
+    figure.legend(handles=handles, loc="outside upper center", ncols=ncols, fontsize=8)
     marked = f" Vertical lines: {'; '.join(marks)}." if marks else ""
     caption = (
         f"Test {metric.title} by {values.key}, mean over seeds, for every method of one and the "

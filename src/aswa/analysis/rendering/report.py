@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,14 +62,18 @@ class Study:
     runs_used: int
     seeds: str
 
-    def answer(self) -> list[str]:
-        """Per primary metric: the sentence on the primary comparison, then one on the others."""
-        sentences = []
-        for metric in self.declared.primary_metrics:
-            if records := family(self.records, metric):
-                sentences += [records[0].sentence(), summary_sentence(records[1:])]
+    def primary(self) -> list[str]:
+        """A sentence on the primary comparison for each primary metric."""
+        return self._said(lambda records: records[0].sentence())
+
+    def secondary(self) -> list[str]:
+        """A sentence on the other comparisons for each primary metric."""
+        return self._said(lambda records: summary_sentence(records[1:]))
+
+    def _said(self, say: Callable[[list[SignificanceRecord]], str]) -> list[str]:
+        families = [family(self.records, metric) for metric in self.declared.primary_metrics]
         lead = f"{self.title}: " if self.title else ""
-        return [f"{lead}{sentence}" for sentence in sentences if sentence]
+        return [f"{lead}{said}" for records in families if records and (said := say(records))]
 
     def tables(self) -> list[TextTable]:
         """All tables that get files of their own."""
@@ -98,9 +102,17 @@ class Report:
     problems: tuple[Problem, ...]
     notices: tuple[str, ...]  # about all studies
 
+    def primary(self) -> list[str]:
+        """The sentences on the primary comparisons of all studies."""
+        return [sentence for study in self.studies for sentence in study.primary()]
+
+    def secondary(self) -> list[str]:
+        """The sentences on the other comparisons of all studies."""
+        return [sentence for study in self.studies for sentence in study.secondary()]
+
     def answer(self) -> list[str]:
-        """What the studies answer, in their order."""
-        return [sentence for study in self.studies for sentence in study.answer()]
+        """Both, the primary comparisons first."""
+        return self.primary() + self.secondary()
 
     def all_notices(self) -> list[str]:
         """Of the folder and of all studies, each once."""
