@@ -52,7 +52,8 @@ def analysed(tmp_path_factory):
         "sys.exit(str(bad) if bad else code)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(root)], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, ""), "no torch, nothing of training, no warning"
+    said = [line for line in done.stderr.splitlines() if "font cache" not in line]  # slow machines
+    assert (done.returncode, said) == (0, []), "no torch, nothing of training, no warning"
     assert str(root / "analysis/report.html") in done.stdout
     return root
 
