@@ -26,7 +26,7 @@ from aswa.registry import kinds, mixings
 from aswa.registry import load as load_object
 
 # For aswa-fetch and for filling in: no part of a run.
-NOT_OF_A_RUN = ("sources", "hyperparameters")
+NOT_OF_A_RUN = ("sources", "md5", "hyperparameters")
 DERIVED = ("methods", "resolved", "files", "reduced")  # fields of RunConfig that are no keys
 
 
@@ -78,7 +78,8 @@ def resolve(composed: DictConfig) -> RunConfig:
     fill.check_fit(plain)
     fill.fill_rate(plain)
     fill.fill_schedule(plain)
-    plain["dataset"].pop("sources", None)
+    for key in NOT_OF_A_RUN:
+        plain["dataset"].pop(key, None)
     filled = load_object(kind.fill)(plain, row) if kind.fill else None
     task, task_files = fill.fill_task(plain)
     own = kind.models.get(plain["model"]["name"])

@@ -1,7 +1,8 @@
 """Whether the files of a dataset are the published ones: checksums, and first use.
 
-Where no checksum of a file is published, the checksum of the first download is kept in the
-dataset's `checksums.json`, with its origin and date; from then on the file has to have it.
+Where no sha256 of a file is published, that of the first file is kept in the dataset's
+`checksums.json`, with its origin and date; from then on the file has to have it. An md5 decides
+which file may be the first, where one is published.
 """
 
 from __future__ import annotations
@@ -43,21 +44,26 @@ class FileState:
         return self.state not in (WRONG, MISSING)
 
 
-def match_published(content: bytes, expected: str) -> bytes:
+def digest(content: bytes, algorithm: str = "sha256") -> str:
+    """The checksum in hexadecimal digits; `algorithm` is sha256 or md5."""
+    return hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
+
+
+def match_published(content: bytes, expected: str, algorithm: str = "sha256") -> bytes:
     """The published bytes, if `content` has them but for its line ends.
 
     Mirrors exist with Windows line ends, and with or without a newline after the last triple. Only
     the checksum decides, so nothing else can pass.
 
     Raises:
-        FetchFailed: no line ends give the expected sha256.
+        FetchFailed: no line ends give the expected checksum.
     """
     plain = content.replace(b"\r\n", b"\n")
     for candidate in (content, plain, plain + b"\n", plain.removesuffix(b"\n")):
-        if hashlib.sha256(candidate).hexdigest() == expected:
+        if digest(candidate, algorithm) == expected:
             return candidate
-    found = hashlib.sha256(content).hexdigest()
-    raise FetchFailed(f"expected sha256 {expected}, found {found}")
+    found = digest(content, algorithm)
+    raise FetchFailed(f"expected {algorithm} {expected}, found {found}")
 
 
 def read_records(folder: Path) -> Records:

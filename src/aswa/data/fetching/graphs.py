@@ -6,7 +6,6 @@ Files come into memory, are checked there, and are written when the dataset is c
 from __future__ import annotations
 
 import datetime
-import hashlib
 import itertools
 import json
 import os
@@ -30,9 +29,8 @@ def fetch(files: DatasetFiles, data_dir: Path, downloads: Downloads, from_dir: P
     folder = data_dir / files.folder
     records, states = read_records(folder), inspect(files, folder)
     there = {split: state.path for split, state in states.items() if state.usable and state.path}
-    on_trust = [s for s in SPLITS if not files.sha256.get(s) and s not in records]
     found: Found = {split: (str(path), read_split(path)) for split, path in there.items()}
-    if not _lacking(found) and not on_trust:
+    if not _lacking(found) and not _unrecorded(files, records, found):
         return "was there already"
     reasons = [f"{each.path}: {each.detail}" for each in states.values() if each.detail]
     get = Path if from_dir else downloads.get
@@ -47,12 +45,13 @@ def fetch(files: DatasetFiles, data_dir: Path, downloads: Downloads, from_dir: P
             _set_aside(folder, split)
             write_bytes(folder / f"{split}.txt", found[split][1])
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    for split in on_trust:
+    new = _unrecorded(files, records, found)
+    for split in new:
         place, content = found[split]
-        sha256 = hashlib.sha256(content).hexdigest()
-        records[split] = {"sha256": sha256, "url": place, "date": date}
-        say(f"{files.name}: no checksum of {split}.txt is published; trusted on first use")
-    if on_trust:
+        records[split] = {"sha256": checks.digest(content), "url": place, "date": date}
+        if not files.md5.get(split):
+            say(f"{files.name}: no checksum of {split}.txt is published; trusted on first use")
+    if new:
         written = json.dumps(records, indent=1, sort_keys=True) + "\n"
         write_bytes(folder / checks.RECORDS, written.encode())
     return f"taken from {from_dir}" if from_dir else "fetched"
@@ -64,7 +63,8 @@ def inspect(files: DatasetFiles, folder: Path) -> dict[str, FileState]:
     for split in SPLITS:
         if path := find_split(folder, split):
             recorded = checks.RECORDED if split in records else checks.UNRECORDED
-            states[split] = FileState(checks.OK if files.sha256.get(split) else recorded, path)
+            published = files.sha256.get(split) or files.md5.get(split)
+            states[split] = FileState(checks.OK if published else recorded, path)
             try:
                 content = read_split(path)
                 if _check(files, split, records, content) != content:
@@ -76,12 +76,24 @@ def inspect(files: DatasetFiles, folder: Path) -> dict[str, FileState]:
 
 def _check(files: DatasetFiles, split: str, records: Records, content: bytes) -> bytes:
     """The right bytes: those of the checksum or, where none is known, the number of triples."""
+    if not files.sha256.get(split) and (expected := files.md5.get(split)):
+        return match_published(content, expected, "md5")
     if expected := files.sha256.get(split) or records.get(split, {}).get("sha256"):
         return match_published(content, expected)
     rows, expected_rows = len(parse(content, Path(f"{split}.txt"))), files.triples.get(split)
     if expected_rows not in (None, rows):
         raise FetchFailed(f"expected {expected_rows} triples, found {rows}")
     return content
+
+
+def _unrecorded(files: DatasetFiles, records: Records, found: Found) -> list[str]:
+    """Splits without a published sha256 whose record is missing, or is of another file."""
+    return [
+        split
+        for split, (_, content) in found.items()
+        if not files.sha256.get(split)
+        and records.get(split, {}).get("sha256") != checks.digest(content)
+    ]
 
 
 def _lacking(found: Found) -> list[str]:
@@ -142,7 +154,8 @@ def _meant(files: DatasetFiles, member: str, split: str, names: list[str]) -> li
     named = [name for name in names if PurePosixPath(name) == wanted]
     alike = [name for name in names if PurePosixPath(name).name == f"{split}.txt"]
     # Of several, only a published checksum can choose.
-    return named or (alike if len(alike) == 1 or files.sha256.get(split) else [])
+    decides = files.sha256.get(split) or files.md5.get(split)
+    return named or (alike if len(alike) == 1 or decides else [])
 
 
 def _set_aside(folder: Path, split: str) -> None:

@@ -43,6 +43,7 @@ class DatasetFiles:
         kind: of problem, a name of the registry.
         triples: rows by split.
         sha256: by split, of the uncompressed bytes (graphs) or of the pixels (images).
+        md5: by split, of the uncompressed bytes of graphs, where no sha256 is published.
         sources: in the order of trying; torchvision knows those of images.
         classes: of images.
         images: number by split.
@@ -53,6 +54,7 @@ class DatasetFiles:
     kind: str
     triples: Mapping[str, int | None] = field(default_factory=dict)
     sha256: Mapping[str, str | None] = field(default_factory=dict)
+    md5: Mapping[str, str | None] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     classes: int = 0
     images: Mapping[str, int | None] = field(default_factory=dict)
@@ -66,7 +68,7 @@ def read_datasets(*folders: Path) -> dict[str, DatasetFiles]:
     """All members of `conf/dataset`, by config name; of two with one name, the first folder's.
 
     Raises:
-        UsageError: a source is malformed; names the file and the key.
+        UsageError: a source or a split is malformed; names the file and the key.
     """
     paths = [path for folder in reversed(folders) for path in folder.glob("*.yaml")]
     return {path.stem: _dataset(path) for path in sorted(paths, key=lambda path: path.stem)}
@@ -76,6 +78,8 @@ def _dataset(path: Path) -> DatasetFiles:
     written = yaml.safe_load(path.read_text())
     known = {each.name: written[each.name] for each in fields(DatasetFiles) if each.name in written}
     given = {key: value for key, value in known.items() if value is not None}
+    for split in given.get("md5", {}).keys() - set(SPLITS):
+        raise UsageError(f"{path}: md5.{split}: no such split; there are: {', '.join(SPLITS)}")
     sources = enumerate(given.pop("sources", ()))
     given["sources"] = tuple(_source(f"{path}: sources[{i}]", each) for i, each in sources)
     return DatasetFiles(**given | {"name": path.stem})
