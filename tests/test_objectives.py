@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 
@@ -84,6 +85,49 @@ def test_kvsall_visits_each_pair_once_with_its_tails(
             visited[tuple(pair)] += 1
     assert visited == Counter(expected.keys())
     assert len(model.asked) == math.ceil(len(expected) / size)
+
+
+@pytest.mark.parametrize("batch_size", BATCH_SIZES)
+def test_allvsall_visits_every_pair_of_the_graph_once(
+    small_graph: KnowledgeGraph, batch_size: int
+) -> None:
+    """Entities × relations examples; those without a known tail have no positive."""
+    known = tails_of(small_graph.train)
+    n_entities, n_relations = len(small_graph.entities), len(small_graph.relations)
+    index = TailIndex(small_graph.train, n_relations).with_all_pairs(n_entities)
+    assert torch.equal(index.triples(), TailIndex(small_graph.train, n_relations).triples())
+    model, visited = Listener(n_entities), Counter()
+    for loss, n in KvsAll(index).losses(model, batch_size, generator()):
+        h, r = model.asked[-1]
+        assert n == len(h) <= batch_size
+        for *pair, y in zip(h.tolist(), r.tolist(), model.labels(loss), strict=True):
+            positives = set(y.round().nonzero().flatten().tolist())
+            assert positives == known.get(tuple(pair), set())
+            visited[tuple(pair)] += 1
+    assert visited == Counter(itertools.product(range(n_entities), range(n_relations)))
+    assert len(known) < len(visited)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_allvsall_loss_is_that_of_all_triples_one_by_one(
+    small_graph: KnowledgeGraph, smoothing: float
+) -> None:
+    """The mean of −y log σ(s) − (1 − y) log(1 − σ(s)) over all (h, r, t), asked of the task."""
+    words = ["model=complex", "model.dim=8", "model.objective=allvsall", "model.init_scale=1"]
+    task = LinkPrediction(load([*words, f"model.label_smoothing={smoothing}"]), torch.device("cpu"))
+    task.graph, task.n_entities, task.n_relations = small_graph, 12, 6
+    model = task.build_model(generator())
+    entity, relation = (table.detach().double() for table in (model.entity, model.relation))
+    known, total = tails_of(small_graph.train), 0.0
+    for h, r, t in itertools.product(range(12), range(6), range(12)):
+        (a, b), (c, d), (e, f) = (x.view(2, -1) for x in (entity[h], relation[r], entity[t]))
+        score = float((a * c - b * d) @ e + (a * d + b * c) @ f)
+        y = (t in known.get((h, r), ())) * (1 - smoothing) + smoothing / 12
+        total += y * math.log1p(math.exp(-score)) + (1 - y) * math.log1p(math.exp(score))
+    losses = list(task.losses(model, generator()))
+    assert sum(n for _, n in losses) == 72
+    mean = sum(float(loss) * n for loss, n in losses) / 72
+    assert mean == pytest.approx(total / (72 * 12), rel=OF_A_MEAN)
 
 
 @pytest.mark.parametrize("batch_size", BATCH_SIZES)

@@ -101,6 +101,16 @@ class TailIndex:
             setattr(moved, name, getattr(self, name).to(device))
         return moved
 
+    def with_all_pairs(self, n_entities: int) -> TailIndex:
+        """The same tails, among all pairs (h, r) of `n_entities`; most of these have none."""
+        whole = copy.copy(self)
+        whole._keys = torch.arange(n_entities * self.n_relations, device=self.h.device)
+        whole.h, whole.r = whole._keys // self.n_relations, whole._keys % self.n_relations
+        counts = torch.zeros_like(whole._keys)
+        counts[self._keys] = self.starts.diff()
+        whole.starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return whole
+
     def triples(self) -> Tensor:
         """All distinct triples, int64 [T, 3], sorted."""
         counts = self.starts.diff()

@@ -10,7 +10,7 @@ from aswa.config.schema import ConfigError, setting
 from aswa.kinds.declaration import Kind, Metric, TaskDeclaration
 
 SPLITS = ("train", "valid", "test")
-OBJECTIVES = ("kvsall", "1vsall", "negative_sampling")
+OBJECTIVES = ("kvsall", "allvsall", "1vsall", "negative_sampling")
 TNORMS = ("product", "minimum", "lukasiewicz")
 QUERY_GROUPS = {"epfo": "EPFO queries", "negation": "queries with negation"}
 # Rows of a split that are not what they seem, as `aswa.data.leaks` counts them.

@@ -91,6 +91,8 @@ class LinkPrediction:
     def _objective(self) -> Objective:
         name, smoothing = self._options["objective"], self._options["label_smoothing"]
         index = TailIndex(self.graph.train, self.n_relations).to(self.device)
+        if name == "allvsall":
+            return KvsAll(index.with_all_pairs(self.n_entities), smoothing)
         if name == "kvsall":
             return KvsAll(index, smoothing)
         triples = index.triples()

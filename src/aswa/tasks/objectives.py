@@ -1,4 +1,4 @@
-"""Training objectives of link prediction: KvsAll, 1vsAll and negative sampling.
+"""Training objectives of link prediction: KvsAll, AllvsAll, 1vsAll and negative sampling.
 
 An objective is built once from the training triples (with reciprocals) and yields the losses of an
 epoch, in an order drawn from the generator it is given.
@@ -31,6 +31,8 @@ class KvsAll:
     """One example a pair (h, r): all entities are scored, its known tails are the positives.
 
     Dettmers et al. (AAAI 2018), there "1-N scoring"; named as in Ruffinelli et al. (ICLR 2020).
+    Over `TailIndex.with_all_pairs` this is AllvsAll of the authors' framework: pairs without a
+    known tail are examples without a positive.
     """
 
     def __init__(self, train: TailIndex, label_smoothing: float = 0.0) -> None:
