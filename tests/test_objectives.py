@@ -126,7 +126,7 @@ def test_the_allvsall_loss_is_that_of_all_triples_one_by_one(
         total += y * math.log1p(math.exp(-score)) + (1 - y) * math.log1p(math.exp(score))
     losses = list(task.losses(model, generator()))
     assert sum(n for _, n in losses) == 72
-    mean = sum(float(loss) * n for loss, n in losses) / 72
+    mean = sum(float(loss.detach()) * n for loss, n in losses) / 72
     assert mean == pytest.approx(total / (72 * 12), rel=OF_A_MEAN)
 
 
