@@ -2,7 +2,8 @@
 
 NAME is one of SNAPSHOTS, or `published` for the page about the authors' figures. Copies tables,
 figures and test records of RESULTS_DIR/analysis to results/NAME/, and writes the block of results
-in the page that shows them, so that no number in it is typed by hand.
+in the page that shows them, so that no number in it is typed by hand. `published RESULTS_DIR` first
+commits the runs of RESULTS_DIR that are at the setting of the authors' figures of graphs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from aswa.analysis.declaration import load_declaration
-from aswa.analysis.published import findings, findings_table, published_folder, sentences
+from aswa.analysis.published.beside import FOLDER, ROWS, at_their_setting, our_rows
+from aswa.analysis.published.files import published_folder
+from aswa.analysis.published.page import parts
 from aswa.analysis.records.runs import History, Run, read_history, read_runs
 from aswa.analysis.rendering.report import Report, Study
 from aswa.analysis.statistics.comparisons import family
@@ -131,13 +134,17 @@ def write_runs(name: str, results: Path) -> None:
         sys.exit("\n".join(f"{problem.path}: {problem.reason}" for problem in problems))
     reference = load_declaration(SNAPSHOTS[name].declared).comparisons[0].a
     target = ROOT / "results" / name
-    frame = pd.DataFrame([facts(run, reference) for run in runs])
-    frame = frame.sort_values(["dataset", "model", "seed", "run_id"])
-    frame.to_parquet(target / "runs.parquet", index=False)
+    runs_frame(runs, reference).to_parquet(target / "runs.parquet", index=False)
     first = min(run.seed for run in runs)
     chosen = sorted((r for r in runs if r.seed == first), key=lambda run: (run.dataset, run.model))
     curves = [curve(found, reference) for run in chosen if (found := read_history(run))]
     pd.concat(curves).to_parquet(target / "histories.parquet", index=False)
+
+
+def runs_frame(runs: list[Run], reference: str) -> pd.DataFrame:
+    """A row a run, see `facts`."""
+    frame = pd.DataFrame([facts(run, reference) for run in runs])
+    return frame.sort_values(["dataset", "model", "seed", "run_id"])
 
 
 def ending(method: str, reference: str) -> str:
@@ -233,12 +240,26 @@ def fill(page: str, block: str, text: str) -> None:
     path.write_text(filled)
 
 
+def copy_ours(results: Path) -> None:
+    """Our rows at the setting of the published figures of graphs, and what each run cost."""
+    runs = [run for run in read_runs(results)[0] if at_their_setting(run)]
+    if not runs:
+        sys.exit(f"{results} has no run at that setting; `aswa-train experiment=published_graphs`")
+    target = ROOT / "results" / FOLDER
+    target.mkdir(parents=True, exist_ok=True)
+    our_rows(runs).to_parquet(target / ROWS, index=False)
+    runs_frame(runs, "aswa").to_parquet(target / "runs.parquet", index=False)
+    (target / "made_with.md").write_text(made_with(runs) + "\n")
+
+
 def fill_published() -> None:
-    """The page about the authors' own figures."""
-    found = findings(published_folder(ROOT / "results"))
-    parts = [findings_table(found).markdown().strip(), *sentences(found)]
-    parts.append("![lead by epoch](../results/published/tested/published_growth.png)")
-    fill("docs/published.md", "results", "\n\n".join(parts))
+    """The page about the authors' own figures, with the committed runs of ours."""
+    folder = published_folder(ROOT / "results")
+    found = {name: part.text() for name, part in parts(folder, ROOT / "results").items()}
+    found["images"] += "\n\n![lead by epoch](../results/published/tested/published_growth.png)"
+    found["ours"] += "\n\n" + (ROOT / "results" / FOLDER / "made_with.md").read_text().strip()
+    for block, text in found.items():
+        fill("docs/published.md", block, text)
 
 
 def main(name: str, results: Path) -> None:
@@ -255,7 +276,9 @@ def main(name: str, results: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["published"]:
+    if sys.argv[1:2] == ["published"]:
+        if len(sys.argv) > 2:
+            copy_ours(Path(sys.argv[2]))
         fill_published()
         sys.exit()
     if len(sys.argv) < 2 or sys.argv[1] not in SNAPSHOTS:

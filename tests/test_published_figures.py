@@ -1,4 +1,4 @@
-"""The re-analysis of the authors' figures, against a plain pivot of their file."""
+"""The re-analysis of the authors' figures of images, against a plain pivot of their file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from aswa.analysis.published import (
+from aswa.analysis.published.files import published_folder
+from aswa.analysis.published.images import (
     beside_ours,
     findings,
     findings_table,
-    published_folder,
     read_published,
     sentences,
 )
@@ -86,10 +86,12 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (target / path.name).write_bytes(path.read_bytes())
     assert published_folder(tmp_path) == target
     assert main([str(tmp_path), "--published"]) == 0
-    assert "8 of 9 units" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "8 of 9 units" in told and "8 of 8 units" in told
     made = {path.name for path in (target / "tested").iterdir()}
     assert made == {
-        "published.md", "published.tex", "published.csv",
+        *(f"{table}.{end}" for end in ("md", "tex", "csv")
+          for table in ("published", "published_graphs", "published_beside_ours")),
         "published_growth.svg", "published_growth.png",
     }  # fmt: skip
     for path in FOLDER.glob("*.csv"):

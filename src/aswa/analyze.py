@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from aswa.analysis.declaration import load_declaration
-from aswa.analysis.published import findings, findings_table, growth, published_folder, sentences
+from aswa.analysis.published.files import published_folder
+from aswa.analysis.published.page import parts
 from aswa.analysis.records.runs import Problem
 from aswa.analysis.rendering import report
 from aswa.analysis.study import NoResults, analyse
@@ -44,11 +45,13 @@ def main(argv: list[str] | None = None) -> int:
 def _published(results_dir: Path) -> int:
     """Test the authors' own figures; the files go to `tested/` beside them."""
     folder = published_folder(results_dir)
-    found = findings(folder)
-    table = findings_table(found)
     target = folder / "tested"
-    report.write_files(target, report.table_files(table) | report.drawing_files(growth(folder)))
-    print("\n\n".join([table.markdown().rstrip(), *sentences(found), f"files: {target}"]))
+    found = parts(folder, results_dir)
+    for part in found.values():
+        report.write_files(target, report.table_files(part.table))
+        for drawing in part.drawings:
+            report.write_files(target, report.drawing_files(drawing))
+    print("\n\n".join([*(part.text() for part in found.values()), f"files: {target}"]))
     return 0
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from aswa.analysis.declaration import Declaration, Regime
 from aswa.analysis.made_with import environment, several_budgets, several_commits
-from aswa.analysis.published import beside_ours, published_folder
+from aswa.analysis.published.files import published_folder
+from aswa.analysis.published.images import beside_ours
 from aswa.analysis.records.long_table import (
     Cells,
     choose_cells,

@@ -1,10 +1,10 @@
-"""`aswa-analyze --published`: the authors' own figures, with the tests that they allow.
+"""The authors' figures of image classification, tested.
 
-The figures are summaries of the logs released with the authors' code (`results/published/`): means
-over three runs of one seed, per dataset, model, share of validation images and epoch. What they
-call ASWA is what their code computes, here `aswa_released`; their SGD is the running model on
-SWA's schedule. Questions are asked of dataset × model means over shares, and beside them of single
-configurations, to show what counting these as independent would have claimed.
+The figures are summaries of the logs released with the authors' code: means over three runs of one
+seed, per dataset, model, share of validation images and epoch. What they call ASWA is what their
+code computes, here `aswa_released`; their SGD is the running model on SWA's schedule. Questions
+are asked of dataset × model means over shares, and beside them of single configurations, to show
+what counting these as independent would have claimed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from aswa.analysis.published.files import ALL_RUNS, LIVE_RUNS, read_columns
 from aswa.analysis.records import legacy
 from aswa.analysis.records.long_table import UNIT, Cells
 from aswa.analysis.rendering.appearance import STYLE, look
@@ -24,10 +25,7 @@ from aswa.analysis.rendering.drawing import Drawing, finish
 from aswa.analysis.rendering.tables import TextTable, p_cell, signed_cell
 from aswa.analysis.statistics.compared import frame
 from aswa.analysis.statistics.signed_rank import SignedRank, signed_rank
-from aswa.files import conf_dir
 
-ALL_RUNS = "aswa_cifar_authors_logs.csv"
-LIVE_RUNS = "aswa_cifar_authors_logs_noncollapsed.csv"
 METHODS = {"SGD": "sgd", "SWA": "swa", "ASWA": "aswa_released"}
 MODELS = {
     "VGG16": "vgg16", "VGG16BN": "vgg16_bn", "VGG19": "vgg19", "VGG19BN": "vgg19_bn",
@@ -48,22 +46,6 @@ class Finding:
     test: SignedRank
 
 
-def published_folder(results_dir: Path) -> Path:
-    """RESULTS_DIR/published, or the one of the checkout.
-
-    Raises:
-        FileNotFoundError: neither has the figures.
-    """
-    candidates = [results_dir / "published", conf_dir().parent / "results" / "published"]
-    for folder in candidates:
-        if (folder / ALL_RUNS).is_file() and (folder / LIVE_RUNS).is_file():
-            return folder
-    raise FileNotFoundError(
-        f"no {ALL_RUNS} and {LIVE_RUNS} in {' or '.join(map(str, candidates))}; a checkout of the "
-        "repository has them in results/published"
-    )
-
-
 def read_published(folder: Path, live: bool = True) -> pd.DataFrame:
     """Columns dataset, model, val_ratio, optimizer, epoch (text), accuracy (%), n_runs.
 
@@ -80,10 +62,8 @@ def read_published(folder: Path, live: bool = True) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    figures = pd.read_csv(path, dtype={"epoch": str, "val_ratio": str})
     wanted = [*CONFIGURATION, "method", "epoch", "test_acc_mean", "n_runs", "n_collapsed_runs"]
-    if missing := [name for name in wanted if name not in figures.columns]:
-        raise ValueError(f"{path}: lacks the column(s) {', '.join(missing)}")
+    figures = read_columns(path, wanted, dtype={"epoch": str, "val_ratio": str})
     figures = figures.rename(columns={"method": "optimizer", "test_acc_mean": "accuracy"})
     return figures.assign(optimizer=figures["optimizer"].map(METHODS))
 
