@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from aswa.config.members import template
+from aswa.config.members import composed_of, template
 from aswa.config.methods import METHOD_OPTIONS, SWAOptions
 from aswa.config.schema import ConfigError, Misfit, checked, unknown
 from aswa.registry import kinds, load, methods, models
@@ -127,13 +127,18 @@ def check_fit(plain: dict[str, Any]) -> None:
 
 
 def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Options of the methods by name, in the order of tables, filled in and checked."""
+    """Options of the methods by name, in the order of tables, filled in and checked.
+
+    A group of methods that is no member's goes by their names.
+    """
     group, known, epochs = plain["optimizer"], methods(), plain["epochs"]
     for name in group.keys() - {"name"} - known.keys():
         raise unknown(f"optimizer.{name}", name, known)
     found = {name: group[name] for name in known if name in group}
     if not found:
         raise ConfigError(f"optimizer: names no method; take some of {', '.join(known)}")
+    if found.keys() != composed_of("optimizer", group["name"]):  # such as optimizer=[sgd,aswa]
+        group["name"] = "+".join(found)
     for name, options in found.items():
         place = f"optimizer.{name}"
         if (schema := METHOD_OPTIONS.get(name)) is None:  # of another package

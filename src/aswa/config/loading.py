@@ -20,14 +20,20 @@ from aswa.config.run_config import (
     ScheduleConfig,
     TrackerConfig,
 )
-from aswa.config.schema import ConfigError, checked, dotted, keys, unknown
+from aswa.config.schema import ConfigError, checked, dotted, keys, neutral_keys, unknown
 from aswa.files import conf_dir
 from aswa.registry import kinds, mixings
 from aswa.registry import load as load_object
 
 # For aswa-fetch and for filling in: no part of a run.
 NOT_OF_A_RUN = ("sources", "md5", "hyperparameters")
-DERIVED = ("methods", "resolved", "files", "reduced")  # fields of RunConfig that are no keys
+DERIVED = (
+    "methods",
+    "resolved",
+    "files",
+    "reduced",
+    "said",
+)  # fields of RunConfig that are no keys
 
 
 def load(overrides: Sequence[str] = ()) -> RunConfig:
@@ -51,11 +57,14 @@ def load(overrides: Sequence[str] = ()) -> RunConfig:
     with open_dict(composed):
         places = composed.pop("hydra").searchpath
     add_folders(place.removeprefix("file://") for place in places if "pkg://" not in place)
-    return resolve(composed)
+    return resolve(composed, overrides)
 
 
-def resolve(composed: DictConfig) -> RunConfig:
+def resolve(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     """Type and check a composed configuration, and fill in what follows from the rest.
+
+    Args:
+        overrides: that it was composed with; they are named in the run's title.
 
     Raises:
         ConfigError: an unknown key, a value of the wrong type or out of range, or parts that do
@@ -99,12 +108,21 @@ def resolve(composed: DictConfig) -> RunConfig:
         "resolved": plain,
         "files": (*(filled.files if filled else ()), *task_files),
         "reduced": filled.reduced if filled else None,
+        "said": tuple(filter(_is_said, overrides)),
     }
     _check_keys(plain, [key for key in keys(RunConfig) if key not in DERIVED], "")
     typed = checked([RunConfig], fields, "")
-    config = RunConfig(**{**typed, "methods": fill.fill_methods(plain)})
+    methods = fill.fill_methods(plain)
+    config = RunConfig(**{**typed, "methods": methods, "optimizer": plain["optimizer"]["name"]})
     _check_together(config)
     return config
+
+
+def _is_said(override: str) -> bool:
+    """An override that a title does not name otherwise, and that can change a result."""
+    key = override.lstrip("+~").partition("=")[0]
+    named = {"dataset", "model", "task", "optimizer", "seed", "experiment"}
+    return key not in named | neutral_keys(RunConfig) and not key.startswith("hydra")
 
 
 def _check_chosen(group: str, values: Any) -> None:

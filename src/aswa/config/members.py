@@ -57,6 +57,14 @@ def template(group: str, name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "defaults"}
 
 
+def composed_of(group: str, name: str) -> set[str]:
+    """The keys that a member's file and those of its `defaults` have, but for `name`."""
+    path = member_file(group, name)
+    values = dict(_parsed(path.read_text())) if path else {}
+    parts = [part for part in values.pop("defaults", []) if part != "_self_"]
+    return (values.keys() - {"name"}).union(*(composed_of(group, part) for part in parts))
+
+
 @functools.lru_cache(maxsize=256)  # a sweep of thousands asks for the same few again and again
 def _parsed(text: str) -> dict[str, Any]:
     return yaml.safe_load(text) or {}

@@ -102,6 +102,7 @@ class RunConfig:
     resolved: dict[str, Any] = setting(neutral=True)  # all as plain data, recorded with results
     files: tuple[Path, ...] = setting((), neutral=True)  # whose bytes are part of it
     reduced: str | None = setting(None, neutral=True)  # why smaller than published, in words
+    said: tuple[str, ...] = setting((), neutral=True)  # overrides that its title names
 
     @property
     def kind(self) -> Any:
@@ -149,9 +150,10 @@ class RunConfig:
 
     @property
     def title(self) -> str:
-        """`dataset model optimizer seed`, for people; an unusual task is named too."""
-        task = f" {self.task.name}" if "task" in self.resolved else ""
-        return f"{self.dataset.name} {self.model.name}{task} {self.optimizer} seed {self.seed}"
+        """`dataset model optimizer seed`, for people, and what else makes this run different."""
+        task = [self.task.name] if "task" in self.resolved else []
+        who = (self.dataset.name, self.model.name, *task, self.optimizer, *self.said)
+        return f"{' '.join(who)} seed {self.seed}"
 
     @property
     def folder(self) -> Path:

@@ -51,7 +51,7 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
     """
     planned = composed.get("planned")
     if planned is None:
-        config = resolve(composed)
+        config = resolve(composed, overrides)
         notes = remarks(config, composed)
     else:
         config, notes = load_plan(Path(planned))

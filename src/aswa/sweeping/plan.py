@@ -59,7 +59,7 @@ def load_plan(folder: Path) -> tuple[RunConfig, list[str]]:
         raise ConfigError(
             f"{folder}: no whole {PLAN} in it ({error}); start the sweep again"
         ) from None
-    config = resolve(OmegaConf.create(plan["composed"]))
+    config = resolve(OmegaConf.create(plan["composed"]), plan["overrides"])
     if config.run_id != plan["run_id"]:
         raise ConfigError(
             f"{folder}: planned as {plan['run_id']}, but the same configuration now means "

@@ -89,7 +89,7 @@ class PlanCache:
         key = canonical_json(list(overrides))
         if key not in self._composed:
             composed = self._compose(overrides)
-            self._composed[key] = (composed, resolve(composed))
+            self._composed[key] = (composed, resolve(composed, overrides))
         return self._composed[key]
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
