@@ -3,139 +3,89 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import pickle
 import shutil
-import tarfile
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from aswa.config import load
 from aswa.data.augmentation import crop_and_flip, draw_crops, normalise
 from aswa.data.cifar import Cifar, read_cifar
 from aswa.data.validation_split import split_indices
-
-SEED = np.random.Generator(np.random.PCG64(0))
-PIXELS = {"train": SEED.integers(0, 256, (100, 32, 32, 3), np.uint8),
-          "test": SEED.integers(0, 256, (20, 32, 32, 3), np.uint8)}  # fmt: skip
-NAMES = {10: {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]},
-         100: {"train": ["train"], "test": ["test"]}}  # fmt: skip
-COUNTS = {"train": 100, "test": 20}
-
-
-def labels(split: str, classes: int) -> np.ndarray:
-    """All classes that fit occur."""
-    return np.arange(len(PIXELS[split]) * 5)[::5][: len(PIXELS[split])] // 5 % classes
-
-
-class Python2Pickler(pickle._Pickler):  # type: ignore[misc,name-defined]
-    """Writes bytes as Python 2 wrote its strings, which is what the published files hold."""
-
-    dispatch: ClassVar = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
-
-    def save_bytes(self, value: bytes) -> None:
-        self.write(pickle.BINSTRING + len(value).to_bytes(4, "little") + value)
-        self.memoize(value)
-
-    dispatch[bytes] = save_bytes
-
-
-def python_form(folder: Path, classes: int) -> None:
-    """As the publisher's: pickles of Python 2, pixels by channel."""
-    for split, stems in NAMES[classes].items():
-        parts = zip(stems, np.array_split(np.arange(len(PIXELS[split])), len(stems)), strict=True)
-        for stem, part in parts:
-            pixels = PIXELS[split][part].transpose(0, 3, 1, 2).reshape(len(part), 3072)
-            found = [int(label) for label in labels(split, classes)[part]]
-            key = b"labels" if classes == 10 else b"fine_labels"
-            batch = {b"data": pixels, key: found, b"coarse_labels": found, b"filenames": [b"x"]}
-            with (folder / stem).open("wb") as file:
-                Python2Pickler(file, protocol=2).dump(batch)
-
-
-def binary_form(folder: Path, classes: int) -> None:
-    for split, stems in NAMES[classes].items():
-        for stem, part in zip(
-            stems, np.array_split(np.arange(len(PIXELS[split])), len(stems)), strict=True
-        ):
-            columns = [labels(split, classes)[part].astype(np.uint8)[:, None]]
-            columns = columns if classes == 10 else [columns[0] // 5, *columns]
-            columns.append(PIXELS[split][part].transpose(0, 3, 1, 2).reshape(len(part), 3072))
-            (folder / f"{stem}.bin").write_bytes(np.concatenate(columns, 1).tobytes())
-
-
-def packed_form(folder: Path, classes: int) -> None:
-    for split, pixels in PIXELS.items():
-        with tarfile.open(folder / f"{split}_images.tar", "w") as archive:
-            for i, part in enumerate(np.array_split(pixels, 3)):
-                buffer = io.BytesIO()
-                Image.fromarray(part.reshape(-1, 32, 3)).save(buffer, "PNG")
-                member = tarfile.TarInfo(f"{i}.png")
-                member.size = buffer.tell()
-                buffer.seek(0)
-                archive.addfile(member, buffer)
-        np.save(folder / f"{split}_labels.npy", labels(split, classes).astype(np.uint8))
-
-
-FORMS = {"python": python_form, "binary": binary_form, "packed": packed_form}
-SUBFOLDERS = {
-    ("python", 10): "cifar-10-batches-py",
-    ("binary", 10): "cifar-10-batches-bin",
-    ("python", 100): "cifar-100-python",
-    ("binary", 100): "cifar-100-binary",
-}
-
-
-@pytest.fixture(autouse=True)
-def enough_test_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 100 classes the test split has to show all of them."""
-    more = np.resize(PIXELS["test"], (100, 32, 32, 3))
-    monkeypatch.setitem(PIXELS, "test", more)
+from cifar_forms import FORMS, SUBFOLDERS, noise, packed_form, python_form
 
 
 @pytest.mark.parametrize("classes", [10, 100])
 @pytest.mark.parametrize("form", FORMS)
 def test_all_forms_give_the_same_arrays(form: str, classes: int, tmp_path: Path) -> None:
     """In the folder itself, or in one named as in the publisher's archive."""
-    FORMS[form](tmp_path, classes)
+    data = noise(classes)
+    FORMS[form](tmp_path, classes, data)
     places = [tmp_path]
     if name := SUBFOLDERS.get((form, classes)):
         shutil.copytree(tmp_path, tmp_path / "inside" / name)
         places.append(tmp_path / "inside")
-    sums = {split: hashlib.sha256(pixels).hexdigest() for split, pixels in PIXELS.items()}
+    sums = {split: hashlib.sha256(pixels).hexdigest() for split, (pixels, _) in data.items()}
     for place in places:
-        data = read_cifar(place, classes, sums, {"train": 100, "test": 100})
-        for split in PIXELS:
-            images = getattr(data, f"{split}_images")
+        found = read_cifar(place, classes, sums, {"train": 100, "test": 100})
+        for split, (pixels, labels) in data.items():
+            images = getattr(found, f"{split}_images")
             assert images.dtype == torch.uint8
-            assert np.array_equal(images.permute(0, 2, 3, 1).numpy(), PIXELS[split])
-            assert getattr(data, f"{split}_labels").tolist() == list(labels(split, classes))
+            assert np.array_equal(images.permute(0, 2, 3, 1).numpy(), pixels)
+            assert getattr(found, f"{split}_labels").tolist() == labels.tolist()
 
 
 @pytest.fixture(scope="module")
-def real(data_dir: Path) -> Cifar:
-    return read_cifar(data_dir / "cifar10", 10)
+def real(request: pytest.FixtureRequest, data_dir: Path) -> Cifar:
+    """With the checksums and counts of conf/dataset; its parameter is 10 or 100."""
+    name = f"cifar{request.param}"
+    if not (data_dir / name).is_dir():
+        pytest.skip(f"no {name} in {data_dir}")
+    options = load([f"dataset={name}", "model=vgg16", "lr=1"]).dataset.options
+    return read_cifar(data_dir / name, request.param, options["sha256"], options["images"])
 
 
-def test_the_real_images_are_the_published_ones(real: Cifar) -> None:
-    """md5 of the publisher's binary files, made again from what was read."""
-    published = {
-        "data_batch_1": "5dd7e06a14cb22eb9f671a540d1b7c25",
-        "data_batch_5": "53f37980c15c3d472c316c40844f3f0d",
-        "test_batch": "803d5f7f4d78ea53de84dbe85f74fb6d",
-    }
-    batches = zip(real.train_images.split(10_000), real.train_labels.split(10_000), strict=True)
-    found = {f"data_batch_{i}": batch for i, batch in enumerate(batches, 1)}
-    found["test_batch"] = (real.test_images, real.test_labels)
-    for name, md5 in published.items():
-        images, classes = found[name]
-        rows = torch.cat([classes.to(torch.uint8)[:, None], images.flatten(1)], 1)
-        assert hashlib.md5(rows.numpy()).hexdigest() == md5
+# Of the publisher's binary files: md5 of CIFAR-10, SHA-1 of CIFAR-100.
+PUBLISHED = {
+    "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
+    "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
+    "data_batch_3.bin": "942cd6a4bcdd0dd3c604fbe906cb4421",
+    "data_batch_4.bin": "ae636b3ba5c66a11e91e8cb52e771fcb",
+    "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
+    "test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
+    "train.bin": "e207cd2e05b73b1393c74c7f5e7bea451d63e08e",
+    "test.bin": "8fb6623e830365ff53cf14adec797474f5478006",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("real", [10, 100], indirect=True)
+@pytest.mark.parametrize("form", ["binary", "python"])
+def test_the_real_images_are_the_published_ones_in_every_form(
+    form: str, real: Cifar, data_dir: Path, tmp_path: Path
+) -> None:
+    """Written as binary files they have the published checksums; read again they are equal."""
+    classes = len(real.train_labels.unique())
+    data = {
+        split: (getattr(real, f"{split}_images").permute(0, 2, 3, 1).numpy(),
+                getattr(real, f"{split}_labels").numpy())
+        for split in ("train", "test")
+    }  # fmt: skip
+    coarse_classes = data_dir / "cifar100" / "fine_to_coarse.npy"
+    if classes == 100 and not coarse_classes.is_file():
+        pytest.skip(f"no {coarse_classes}, which the binary form has and the reader leaves out")
+    FORMS[form](tmp_path, classes, data, *([np.load(coarse_classes)] if classes == 100 else []))
+    if form == "binary":
+        algorithm = "md5" if classes == 10 else "sha1"
+        for path in tmp_path.iterdir():
+            assert hashlib.new(algorithm, path.read_bytes()).hexdigest() == PUBLISHED[path.name]
+    again = read_cifar(tmp_path, classes)
+    assert all(torch.equal(found, getattr(real, name)) for name, found in vars(again).items())
 
 
 class Evil:
@@ -159,38 +109,46 @@ def damage(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["cut", "empty", "garbage", "missing"])
 @pytest.mark.parametrize(
-    ("form", "name"),
+    ("form", "classes", "name"),
     [
-        ("python", "data_batch_3"),
-        ("binary", "test_batch.bin"),
-        ("packed", "train_images.tar"),
-        ("packed", "test_labels.npy"),
+        ("python", 10, "data_batch_3"),
+        ("binary", 10, "test_batch.bin"),
+        ("packed", 10, "train_images.tar"),
+        ("packed", 10, "test_labels.npy"),
+        ("python", 100, "test"),
+        ("binary", 100, "train.bin"),
+        ("packed", 100, "test_images.tar"),
     ],
 )
-def test_a_damaged_file_is_named(form: str, name: str, how: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(
+    form: str, classes: int, name: str, how: str, tmp_path: Path
+) -> None:
     """And nothing of the folder is used."""
-    FORMS[form](tmp_path, 10)
+    FORMS[form](tmp_path, classes, noise(classes))
     damage(tmp_path / name, how)
-    if (name, how) == ("train_images.tar", "missing"):
-        with pytest.raises(FileNotFoundError, match=r"train_images\.tar"):
-            read_cifar(tmp_path, 10)
+    if (name, how) in (("train_images.tar", "missing"), ("train.bin", "missing")):
+        with pytest.raises(FileNotFoundError, match=name.replace(".", r"\.")):
+            read_cifar(tmp_path, classes)
         return
     with pytest.raises(ValueError, match=str(tmp_path / name)):
-        read_cifar(tmp_path, 10)
+        read_cifar(tmp_path, classes)
 
 
-def test_a_pickle_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("classes", "name"), [(10, "data_batch_1"), (100, "train")])
+def test_a_pickle_runs_no_code(
+    classes: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    python_form(tmp_path, 10)
-    (tmp_path / "data_batch_1").write_bytes(pickle.dumps({b"data": Evil()}))
-    with pytest.raises(ValueError, match=r"data_batch_1.*posix\.system"):
-        read_cifar(tmp_path, 10)
+    python_form(tmp_path, classes, noise(classes))
+    (tmp_path / name).write_bytes(pickle.dumps({b"data": Evil()}))
+    with pytest.raises(ValueError, match=rf"{name}.*posix\.system"):
+        read_cifar(tmp_path, classes)
     assert not Path("stolen").exists()
 
 
 def test_other_content_than_published_is_refused(tmp_path: Path) -> None:
     """Other classes, another number of images, other pixels."""
-    packed_form(tmp_path, 100)
+    packed_form(tmp_path, 100, noise(100))
     with pytest.raises(ValueError, match=r"100 classes.*dataset\.classes=10"):
         read_cifar(tmp_path, 10)
     with pytest.raises(ValueError, match="50,000"):
@@ -222,6 +180,7 @@ def test_a_split_that_cannot_be(n: int, ratio: float, size: int | None) -> None:
         split_indices(n, ratio, size)
 
 
+@pytest.mark.parametrize("real", [10], indirect=True)
 def test_crops_are_those_of_pillow(real: Cifar) -> None:
     """One image at a time, padded, cropped and mirrored by Pillow; given the same numbers."""
     images = real.train_images[:64]
@@ -248,6 +207,7 @@ def test_crops_are_distributed_as_those_of_torchvision() -> None:
     assert abs(chi2 - 161) < 5 * (2 * 161) ** 0.5
 
 
+@pytest.mark.parametrize("real", [10], indirect=True)
 def test_torchvision_agrees(real: Cifar) -> None:
     """Its own crop, flip and normalisation, where it is installed for this torch."""
     try:
