@@ -135,8 +135,8 @@ def test_a_queued_run_keeps_the_configuration_it_was_planned_with(tmp_path: Path
     assert plan["config"] == json.loads(json.dumps(config.resolved))
     (config.folder / "result.json").unlink()
     (config.folder / "status.json").unlink()
-    again, note = load_plan(config.folder)
-    assert (again.run_id, note) == (config.run_id, "")
+    again, notes = load_plan(config.folder)
+    assert (again.run_id, notes) == (config.run_id, [])
     # The job is composed with other words than the plan's, as after an edit of conf/.
     done = train(*SMALL, "seed=7", "epochs=3", f"results_dir={tmp_path}",
                  f"+planned={config.folder}")  # fmt: skip
