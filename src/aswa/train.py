@@ -2,7 +2,7 @@
 
     aswa-train dataset=umls model=keci optimizer=all seed=0
     aswa-train -m dataset=umls,kinship model=distmult,keci seed=range(5)
-    aswa-train experiment=quick
+    aswa-train experiment=quick --quiet
 
 torch is imported only when a run has to be computed.
 """
@@ -22,6 +22,7 @@ from aswa.config import ConfigError
 from aswa.config.members import add_folders
 from aswa.config.messages import explain
 from aswa.files import conf_dir
+from aswa.sweeping import progress
 from aswa.sweeping.job import RunFailed, run_job, say
 
 
@@ -31,6 +32,9 @@ def main() -> None:
     Raises:
         SystemExit: 1 a run failed, 2 the configuration is wrong, 130 Ctrl-C.
     """
+    if "--quiet" in sys.argv:
+        sys.argv.remove("--quiet")
+        os.environ[progress.QUIET] = "1"
     own_tracebacks = "HYDRA_FULL_ERROR" not in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come through, and are explained here
     try:

@@ -76,3 +76,10 @@ def _chain(error: BaseException | None) -> Iterator[str]:
     while error is not None:
         yield str(error).strip()
         error = error.__cause__ or error.__context__
+
+
+def time_text(seconds: float) -> str:
+    """`45 s`, `12 min` or `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -77,8 +77,8 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
 
 def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
     """The run's record, and whether it was computed here."""
-    from aswa.training.bar import epoch_bar
     from aswa.training.checkpoint import CannotResume
+    from aswa.training.display import display
     from aswa.training.session import find_or_compute
     from aswa.training.trajectory import Diverged
 
@@ -86,8 +86,8 @@ def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
     if progress.launcher() is not None and config.device in ("auto", "cuda"):
         take_gpu()
     try:
-        with epoch_bar(config, quiet=progress.in_sweep()) as on_epoch:
-            return find_or_compute(config, say, on_epoch, wait)
+        with display(config, say, in_sweep=progress.in_sweep(), quiet=progress.quiet()) as shown:
+            return find_or_compute(config, say, wait=wait, shown=shown)
     except (ConfigError, Busy):
         raise
     except SystemExit as end:  # the run is saved; a signal wants the process to end

@@ -13,7 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from aswa.config.messages import time_text
+
 VARIABLE = "ASWA_SWEEP"
+QUIET = "ASWA_QUIET"  # set by --quiet, for the processes of a sweep too
 
 
 @contextlib.contextmanager
@@ -42,6 +45,11 @@ def in_sweep() -> bool:
     return VARIABLE in os.environ
 
 
+def quiet() -> bool:
+    """Whether nothing is to be said of runs while they go on."""
+    return bool(os.environ.get(QUIET))
+
+
 def launcher() -> int | None:
     """Process id of the sweep that this process works for; None if it works for itself."""
     pid = json.loads(os.environ.get(VARIABLE, "{}")).get("launcher")
@@ -63,5 +71,4 @@ def note_end(seconds: float) -> str:
         return place + "] "
     # Runs abreast and the time between them are in the pace. Clocks may differ, or be set.
     pace = max(0.0, time.time() - sweep["start"]) / computed
-    left = pace * (total - n)
-    return f"{place}, {f'{left:3.0f} s' if left < 90 else f'{left / 60:3.0f} min'} left] "
+    return f"{place}, {time_text(pace * (total - n)):>6} left] "

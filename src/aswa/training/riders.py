@@ -11,13 +11,14 @@ from aswa.averaging import Averager, Decision
 from aswa.config import ConfigError, RunConfig
 from aswa.registry import load, methods
 
-DERIVED = {"averager", "_follows"}
+DERIVED = {"averager", "follows"}
 
 
 class Rider:
     """One method, and what became of it epoch by epoch.
 
     Attributes:
+        follows: it offers the running model itself.
         changed: the epoch, from 1, that last changed the offered weights; 0 for none.
         valid: validation score an epoch; None where it is not known.
         decisions: `hard`, `soft`, `reject` or None an epoch.
@@ -27,7 +28,7 @@ class Rider:
 
     def __init__(self, averager: Averager, model: nn.Module) -> None:
         self.averager = averager
-        self._follows = averager.module is model  # offers the running model itself
+        self.follows = averager.module is model
         self.changed, self._version = 0, averager.version
         self.valid: list[float | None] = []
         self.decisions: list[str | None] = []
@@ -51,7 +52,7 @@ class Rider:
         """The validation score of the offered weights: known, measured if `measure`, or None."""
         if self.averager.score is not None:
             return self.averager.score
-        if self._follows or (measure and self.averager.n_averaged):
+        if self.follows or (measure and self.averager.n_averaged):
             return evaluate(*self.averager.members())
         return None
 

@@ -21,6 +21,7 @@ from aswa.results.folder import RunFolder
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
 from aswa.training.checkpoint import Checkpoints, serialised
+from aswa.training.display import Display
 from aswa.training.preemption import Preempted, Preemption
 from aswa.training.record import run_record
 from aswa.training.reuse import evaluate_again
@@ -29,6 +30,7 @@ from aswa.training.work import Work
 
 Report = Callable[[str], None]
 OnEpoch = Callable[[Any], object]
+NOTHING = Display()
 
 
 def execute(
@@ -61,9 +63,17 @@ def execute(
 
 
 def find_or_compute(
-    config: RunConfig, report: Report, on_epoch: OnEpoch, wait: bool
+    config: RunConfig,
+    report: Report,
+    on_epoch: OnEpoch = lambda _: None,
+    wait: bool = True,
+    shown: Display = NOTHING,
 ) -> tuple[dict[str, Any], bool]:
-    """As `execute`, and whether it was this call that computed the run."""
+    """As `execute`, and whether it was this call that computed the run.
+
+    Args:
+        shown: told how far the run is.
+    """
     torch.set_num_threads(config.threads)
     device = pick_device(config.device)
     distributed.join(device)
@@ -75,7 +85,7 @@ def find_or_compute(
         record = distributed.broadcast_object(folder.result() if first else None)
         if record is not None:
             return record, False
-        record = _Session(config, device, folder, preemption, report).run(on_epoch)
+        record = _Session(config, device, folder, preemption, report, shown).run(on_epoch)
     if preemption.received is not None:
         name = signal.Signals(preemption.received).name
         state = "the run is done" if record else "saved; the same command goes on from here"
@@ -94,6 +104,7 @@ class _Session:
     folder: RunFolder
     preemption: Preemption
     report: Report
+    shown: Display
 
     def __post_init__(self) -> None:
         self.first = distributed.rank() == 0
@@ -158,11 +169,18 @@ class _Session:
         preemption.due = lambda: checkpoints.due
         preemption.save = lambda: checkpoints.save(work)
         preemption.interruptible = lambda: work.interruptible
-        work.pause = preemption.pause
+        work.stage = self.shown.stage
+
+        def pause() -> None:
+            self.shown.moment(work)
+            preemption.pause()
+
+        work.pause = pause
         try:
             while not work.finished:
                 work.advance()
                 self.tracker.log(work.epoch, latest(work.history))
+                self.shown.epoch(work)
                 on_epoch(work)
                 preemption.meet()
             with preemption.at_any_moment():  # from here on the weights stay as they are

@@ -26,6 +26,7 @@ from aswa.training.timers import Timed, Timers
 CURVE_POINTS = 16  # validation scores on the learning curves of methods that measure none
 COLLAPSED = 0.1  # a run whose best validation score is not that part of chance above chance
 RUNNING_SCORE = "running_score"
+MOST_DESCRIBED = 4  # of an epoch, on one line
 
 
 class Diverged(RuntimeError):
@@ -52,12 +53,14 @@ class Trajectory:
         epoch, epochs: done, and of the whole run.
         pause: called within an epoch where the state is whole, after every batch and every rider;
             may save, or raise to end.
+        stage: called with what is evaluated at the end.
         interruptible: no state changes at this moment, so an exception may end the run here.
     """
 
     def __init__(self, config: RunConfig, task: Task) -> None:
         self.config, self.task = config, task
         self.pause: Callable[[], None] = lambda: None
+        self.stage: Callable[[str], None] = lambda _: None
         population = config.population
         self.learners = [Learner(config, task, number) for number in range(population.members)]
         self.mixing: Mixing = load(mixings()[population.name])(**population.options)
@@ -108,6 +111,18 @@ class Trajectory:
             "decisions": {name: rider.decisions for name, rider in deciding.items()},
             "scores": {name: rider.scores for name, rider in deciding.items()},
         }
+
+    @property
+    def described(self) -> str:
+        """Loss, score of the running model, and v*, decision and members of what decides."""
+        parts = [f"loss {self.losses[-1]:.4g}"] if self.losses else []
+        for name, rider in self.riders.items():
+            score, made = (rider.valid or [None])[-1], (rider.decisions or [None])[-1]
+            if rider.counts and score is not None:
+                parts.append(f"{name} v* {score:.4f} {made} n={rider.averager.n_averaged}")
+            elif rider.follows and score is not None:
+                parts.append(f"{self.task.selection_metric} {score:.4f}")
+        return ", ".join(parts[:MOST_DESCRIBED])
 
     def advance(self) -> None:
         """Train one epoch, or the rest of it, then let every method look.
@@ -210,6 +225,7 @@ class Trajectory:
         rows: list[dict[str, Any]] = []
         with self.timers.measure("evaluate"):
             for name, rider in self.riders.items():
+                self.stage(f"evaluating {name}")
                 rows += method_rows(self.task, name, rider.averager.members(), rider.changed)
         selection = ("valid", self.task.selection_metric)
         valid = [row["value"] for row in rows if (row["split"], row["metric"]) == selection]

@@ -15,6 +15,7 @@ class Work(Protocol):
         epoch, epochs: units done, and units of the whole computation.
         batches: steps done of the unit that follows.
         pause: called where the state is whole, also within a unit; may save, or raise to end.
+        stage: called with what is done after the last unit, for people.
         finished: nothing is left to do but `record`.
         interruptible: no state changes at this moment, so an exception may end the work here.
         weights_finite: all weights are numbers; other weights are no state to go on from.
@@ -24,6 +25,7 @@ class Work(Protocol):
     epoch: int
     epochs: int
     pause: Callable[[], None]
+    stage: Callable[[str], None]
 
     @property
     def batches(self) -> int: ...
@@ -35,6 +37,10 @@ class Work(Protocol):
     def weights_finite(self) -> bool: ...
     @property
     def history(self) -> dict[str, Any]: ...
+    @property
+    def described(self) -> str:
+        """The last unit in a few words, for people."""
+        ...
 
     def advance(self) -> None:
         """Compute one unit, or the rest of it."""

@@ -1,0 +1,121 @@
+"""What a person sees of a run while it goes on: a bar on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from aswa import distributed
+from aswa.config import RunConfig
+from aswa.config.messages import time_text
+from aswa.training.work import Work
+
+BAR_SECONDS = 0.2  # from one drawing of the bar to the next
+LINE_SECONDS = 30.0  # from one line to the next
+
+
+class Display:
+    """Shows nothing. The methods are called in the process that trains, and cost microseconds."""
+
+    def epoch(self, work: Work) -> None:
+        """An epoch is over."""
+
+    def moment(self, work: Work) -> None:
+        """Within an epoch, after a batch."""
+
+    def stage(self, text: str) -> None:
+        """What is done after the last epoch, such as `evaluating aswa on test`."""
+
+
+class Lines(Display):
+    """A line every half a minute, for logs and sweeps.
+
+    Args:
+        say: prints it.
+    """
+
+    def __init__(self, title: str, say: Callable[[str], None]) -> None:
+        self._title, self._say = title, say
+        self._first_epoch: int | None = None
+        self._start = self._last = time.monotonic()
+
+    def epoch(self, work: Work) -> None:
+        if self._first_epoch is None:  # of this process: the run may go on from a checkpoint
+            self._first_epoch, self._start = work.epoch, time.monotonic()
+        if self._due():
+            self._line(work, f"epoch {work.epoch}/{work.epochs}, {work.described}")
+
+    def moment(self, work: Work) -> None:
+        if self._due(2):  # the end of an epoch says more
+            self._line(work, f"epoch {work.epoch + 1}/{work.epochs}, batch {work.batches}")
+
+    def stage(self, text: str) -> None:
+        if self._due():
+            self._say(f"{self._title}: {text}")
+            self._last = time.monotonic()
+
+    def _due(self, intervals: int = 1) -> bool:
+        return time.monotonic() - self._last >= intervals * LINE_SECONDS
+
+    def _line(self, work: Work, text: str) -> None:
+        self._last = time.monotonic()
+        done = work.epoch - (self._first_epoch or 0) if self._first_epoch is not None else 0
+        left = ""
+        if done > 0:
+            pace = (self._last - self._start) / done
+            left = f", {time_text(pace * (work.epochs - work.epoch))} left"
+        self._say(f"{self._title}: {text}{left}")
+
+
+class Bar(Display):
+    """A bar over the epochs, on a terminal."""
+
+    def __init__(self, title: str, bar: tqdm) -> None:
+        self._title, self._bar, self._last = title, bar, 0.0
+
+    def epoch(self, work: Work) -> None:
+        last = work.epoch == work.epochs
+        if last or self._due():
+            self._bar.set_postfix_str(work.described, refresh=False)
+            self._bar.update(work.epoch - self._bar.n)
+            self._bar.refresh()
+
+    def moment(self, work: Work) -> None:
+        if self._due():
+            if self._bar.n == 0 < work.epoch:  # the run goes on from a checkpoint
+                self._bar.update(work.epoch)
+            self._bar.set_postfix_str(f"batch {work.batches}")
+
+    def stage(self, text: str) -> None:
+        self._bar.set_description_str(f"{self._title}, {text}")
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now - self._last < BAR_SECONDS:
+            return False
+        self._last = now
+        return True
+
+
+@contextmanager
+def display(
+    config: RunConfig, say: Callable[[str], None], in_sweep: bool, quiet: bool
+) -> Iterator[Display]:
+    """What shows a run in this process.
+
+    Args:
+        say: prints a line.
+        in_sweep: runs side by side would mix their bars.
+        quiet: nothing does.
+    """
+    if quiet or distributed.rank() != 0:
+        yield Display()
+    elif in_sweep or not sys.stderr.isatty():
+        yield Lines(config.title, say)
+    else:
+        with tqdm(total=config.epochs, desc=config.title, unit="epoch", leave=False) as bar:
+            yield Bar(config.title, bar)
