@@ -26,7 +26,14 @@ from aswa.results.store import write_record
 from aswa.status import main as status_main
 from aswa.sweeping.plan import load_plan
 from aswa.sweeping.plan_cache import PlanCache
-from aswa.sweeping.status import RunState, read_state, read_states
+from aswa.sweeping.status import (
+    RunState,
+    left_of,
+    read_state,
+    read_states,
+    seconds_left,
+    usual_seconds,
+)
 from aswa.sweeping.workers import workers_abreast
 from aswa.training.session import execute
 from small_sweep import SMALL, TRAIN, read, train
@@ -233,6 +240,29 @@ def test_status_tells_what_the_folders_say(
         write_record(queued / ".owner.json", owner)
         state = read_state(queued)
     assert (state.state, state.note) == ("running", "node7, process 12, job 34")
+
+    (done,) = [state.path for state in read_states(tmp_path) if state.state == "done"]
+    result = done / "result.json"
+    result.write_bytes(result.read_bytes().replace(b'"value": 0.', b'"value": 1.', 1))
+    damaged = read_state(done)
+    assert (damaged.state, damaged.epochs) == ("interrupted", 20)
+    assert "damaged" in damaged.note
+    assert status_main([str(tmp_path)]) == 1
+    assert str(done) in capsys.readouterr().out
+
+
+def test_the_time_left_is_that_of_a_runs_own_pace_or_of_finished_ones() -> None:
+    path = Path("runs/umls/keci")
+    done = RunState(path / "a", "done", epochs=100, seconds=50.0)
+    begun = RunState(path / "b", "running", epoch=25, epochs=100, seconds=30.0)
+    fresh = RunState(path / "c", "running", epochs=100)
+    usual = usual_seconds([done, begun, fresh])
+    assert left_of(begun, usual) == (90.0, "its own pace")
+    assert left_of(fresh, usual) == (50.0, "finished runs of this kind")
+    other = RunState(Path("runs/umls/complex/d"), "waiting")
+    assert left_of(other, usual) == (50.0, "other finished runs")
+    assert left_of(other, {}) == (None, "not known yet")
+    assert seconds_left([done, begun, fresh]) == (90.0 + 50.0) / 2
 
 
 def test_runs_abreast(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """`aswa-status RESULTS_DIR`: how far a sweep is.
 
-    aswa-status results                    # counts, failures, time left
+    aswa-status                            # of ./results: counts, running runs, failures, time left
     aswa-status results --failed           # paths of failed runs, one a line, for scripts
     aswa-status results --watch 10         # again every 10 s, until nothing is left to do
 
@@ -21,7 +21,7 @@ from aswa.sweeping.status import exit_code, read_states, text
 def main(arguments: Sequence[str] | None = None) -> int:
     """Console entry; see the module."""
     parser = argparse.ArgumentParser(prog="aswa-status", description=__doc__.splitlines()[0])
-    parser.add_argument("results_dir", type=Path)
+    parser.add_argument("results_dir", type=Path, nargs="?", default=Path("results"))
     parser.add_argument("--failed", action="store_true", help="list paths of failed runs only")
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="again and again")
     options = parser.parse_args(arguments)
@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.failed:
             print("\n".join(str(s.path) for s in states if s.state == "failed"))
         else:
-            print(text(states), flush=True)
+            redraw = "\033[H\033[2J" if options.watch and sys.stdout.isatty() else ""
+            print(f"{redraw}{text(states)}", flush=True)
         code = exit_code(states)
         if options.watch is None or not {s.state for s in states} - {"done", "failed"}:
             return code

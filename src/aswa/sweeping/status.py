@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tabulate import tabulate
 
+from aswa.config.messages import time_text
 from aswa.results.folder import RunFolder
 from aswa.results.store import FINISHED, has_result
 
@@ -22,33 +23,50 @@ class RunState:
 
     path: Path
     state: str  # of STATES. interrupted: begun, and nobody is at work on it; waiting: planned
-    part: float = 0.0  # of its epochs done
-    seconds: float | None = None  # that a finished run took
-    note: str = ""  # who computes it, or the last line of its traceback
+    title: str = ""
+    epoch: int = 0  # done and saved
+    epochs: int = 0
+    described: str = ""  # the last saved epoch: loss, scores, decisions
+    seconds: float | None = None  # that the run took so far
+    note: str = ""  # who computes it, the last line of its traceback, what is damaged
 
     @property
     def unit(self) -> str:
         """dataset × model"""
         return " × ".join(self.path.parts[-3:-1])
 
+    @property
+    def part(self) -> float:
+        """Of its epochs done."""
+        return 1.0 if self.state == "done" else self.epoch / max(1, self.epochs)
+
 
 def read_state(path: Path) -> RunState:
     """The state of the run in a folder; damaged files count as not there."""
     folder = RunFolder(path, report=lambda line: None)
     status = folder.status()
-    said = status.get("status")
+    said, checkpoint = status.get("status"), status.get("checkpoint") or {}
+    about = RunState(
+        path,
+        "interrupted" if said else "waiting",
+        title=str(status.get("title") or path.name),
+        epoch=int(checkpoint.get("epoch") or 0),
+        epochs=int(status.get("epochs") or 0),
+        described=str(status.get("described") or ""),
+        seconds=status.get("seconds"),
+    )
     if said in FINISHED and has_result(path):
-        return RunState(path, "done", 1.0, status.get("seconds"))
-    checkpoint = status.get("checkpoint") or {}
-    part = checkpoint.get("epoch", 0) / max(1, status.get("epochs") or 1)
+        if folder.result() is not None:
+            return replace(about, state="done")
+        return replace(about, seconds=None, note="result.json is damaged; the run is done again")
     if (owner := folder.owner()) is not None:
         where = f"{owner.get('host', '?')}, process {owner.get('pid', '?')}"
         job = f", job {owner['slurm_job']}" if "slurm_job" in owner else ""
-        return RunState(path, "running", part, note=where + job)
+        return replace(about, state="running", note=where + job)
     if said == "failed":
         lines = str(status.get("traceback", "")).strip().splitlines()
-        return RunState(path, "failed", part, note=lines[-1] if lines else "")
-    return RunState(path, "interrupted" if said else "waiting", part)
+        return replace(about, state="failed", note=lines[-1] if lines else "")
+    return about
 
 
 def read_states(results_dir: Path) -> list[RunState]:
@@ -65,39 +83,59 @@ def read_states(results_dir: Path) -> list[RunState]:
     return [read_state(path) for path in sorted(runs.glob("*/*/*")) if path.is_dir()]
 
 
-def seconds_left(states: Sequence[RunState]) -> float | None:
-    """Until all is done, at the pace of the runs of the same kind and the workers of this moment.
-
-    None where nothing is running or no run is done yet, so that nothing can be said.
-    """
+def usual_seconds(states: Sequence[RunState]) -> dict[str, float]:
+    """dataset × model → mean seconds of its finished runs; under "" of all."""
     took = defaultdict(list)
     for state in states:
-        if state.seconds is not None:
+        if state.state == "done" and state.seconds is not None:
             took[state.unit].append(state.seconds)
-    running = sum(state.state == "running" for state in states)
-    if not took or not running:
+            took[""].append(state.seconds)
+    return {unit: statistics.mean(values) for unit, values in took.items()}
+
+
+def left_of(state: RunState, usual: Mapping[str, float]) -> tuple[float | None, str]:
+    """Seconds until a run is done, and how they are known."""
+    if state.seconds is not None and 0 < state.part < 1:
+        return state.seconds * (1 - state.part) / state.part, "its own pace"
+    whole = usual.get(state.unit, usual.get(""))
+    if whole is None:
+        return None, "not known yet"
+    known = "finished runs of this kind" if state.unit in usual else "other finished runs"
+    return whole * (1 - state.part), known
+
+
+def seconds_left(states: Sequence[RunState]) -> float | None:
+    """Until all is done, by the workers of this moment.
+
+    None where nothing is running, or of some run nothing is known.
+    """
+    usual, running = usual_seconds(states), sum(state.state == "running" for state in states)
+    left = [left_of(s, usual)[0] for s in states if s.state not in ("done", "failed")]
+    if not running or any(seconds is None for seconds in left):
         return None
-    usual = statistics.mean(value for values in took.values() for value in values)
-    left = [
-        (1 - state.part) * statistics.mean(took.get(state.unit, [usual]))
-        for state in states
-        if state.state not in ("done", "failed")
-    ]
-    return sum(left) / running
+    return sum(seconds for seconds in left if seconds is not None) / running
 
 
 def text(states: Sequence[RunState]) -> str:
-    """Counts by dataset × model, who is running, what failed and why, and the time left."""
+    """Counts by dataset × model, how far the running runs are, what failed and why, time left."""
     units = sorted({state.unit for state in states})
     counts = Counter((state.unit, state.state) for state in states)
     rows = [[unit, *(counts[unit, name] or "" for name in STATES)] for unit in units]
     rows.append(["all", *(sum(s.state == name for s in states) for name in STATES)])
     parts = [tabulate(rows, ["", *STATES], tablefmt="simple")]
-    for name in ("running", "failed"):
-        if lines := [f"  {s.path}: {s.note}" for s in states if s.state == name]:
-            parts.append("\n".join([f"{name}:", *lines]))
+    usual = usual_seconds(states)
+    for state in (s for s in states if s.state == "running"):
+        left, known = left_of(state, usual)
+        so_far = "" if state.seconds is None else f", {time_text(state.seconds)} so far"
+        wait = "" if left is None else f", about {time_text(left)} left ({known})"
+        saved = f"epoch {state.epoch}/{state.epochs} ({100 * state.part:.0f}%)"
+        lines = [f"{state.title}: {saved}{so_far}{wait}", f"  {state.described}", f"  {state.note}"]
+        parts.append("\n".join(line for line in lines if line.strip()))
+    ended = [s for s in states if s.state in ("failed", "interrupted") and s.note]
+    if lines := [f"  {s.path}: {s.note}" for s in ended]:
+        parts.append("\n".join(["failed or damaged:", *lines]))
     if (left := seconds_left(states)) is not None:
-        parts.append(f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left")
+        parts.append(f"about {time_text(left)} left in all")
     return "\n\n".join(parts)
 
 

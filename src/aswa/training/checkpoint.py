@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -37,14 +37,15 @@ class Checkpoints:
 
     Args:
         seconds: from one checkpoint to the next, longer where saving takes long; 0 is always.
+        about: what the status says of the run besides.
 
     Attributes:
         entry: what the status says of the checkpoint that counts; None if there is none.
         total: seconds that the run took so far, those before an interruption included.
     """
 
-    def __init__(self, folder: RunFolder, seconds: float) -> None:
-        self._folder, self._seconds = folder, seconds
+    def __init__(self, folder: RunFolder, seconds: float, about: Mapping[str, Any]) -> None:
+        self._folder, self._seconds, self._about = folder, seconds, about
         self._first = distributed.rank() == 0
         self._saved = self._start = time.monotonic()
         self._took = 0.0
@@ -79,7 +80,10 @@ class Checkpoints:
         state = work.state_dict() | {"total": self.total, "versions": versions()}
         if self._first:
             before, self.entry = self.entry, self._write(state, work.epoch)
-            self._folder.write_status("running", checkpoint=self.entry, epochs=work.epochs)
+            self._folder.write_status(
+                "running", checkpoint=self.entry, **self._about,
+                described=work.described, seconds=self.total,
+            )  # fmt: skip
             if before is not None and before["file"] != self.entry["file"]:
                 (self._folder.path / before["file"]).unlink(missing_ok=True)
         self._saved = time.monotonic()

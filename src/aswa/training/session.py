@@ -109,7 +109,9 @@ class _Session:
     def __post_init__(self) -> None:
         self.first = distributed.rank() == 0
         self.tracker = Tracker(self.config.tracker.name if self.first else "none")
-        self.checkpoints = Checkpoints(self.folder, self.config.checkpoint_seconds)
+        self.about = {"title": self.config.title, "epochs": self.config.epochs}
+        seconds = self.config.checkpoint_seconds
+        self.checkpoints = Checkpoints(self.folder, seconds, self.about)
 
     def run(self, on_epoch: OnEpoch) -> dict[str, Any] | None:
         """The record; None if a signal ended the run, which is saved."""
@@ -131,12 +133,13 @@ class _Session:
         """Say how the run stands, with its checkpoint still named, so that the run can go on."""
         if self.first:
             with contextlib.suppress(OSError):  # a full disk, which is then what it died of
-                self.folder.write_status(state, checkpoint=self.checkpoints.entry, **details)
+                entry = self.checkpoints.entry
+                self.folder.write_status(state, checkpoint=entry, **self.about, **details)
 
     def _compute(self, on_epoch: OnEpoch) -> dict[str, Any]:
         config = self.config
         _check(config, self.device)
-        self._note("running", epochs=config.epochs)
+        self._note("running")
         declared = config.kind.tasks[config.task.name]
         try:
             task: Task = load(declared.path)(config, self.device)
@@ -201,8 +204,8 @@ class _Session:
                     file = f"{name}.pt" if len(members) == 1 else f"{name}-{number}.pt"
                     write_bytes(self.folder.path / "weights" / file, content)
         self.folder.write_result(record, history)
-        ended = {"epoch": len(history["epoch"]), "epochs": self.config.epochs}
-        self.folder.write_status(record["status"], **ended, seconds=record["seconds"]["total"])
+        ended = {"epoch": len(history["epoch"]), "seconds": record["seconds"]["total"]}
+        self.folder.write_status(record["status"], **self.about, **ended)
         self.checkpoints.remove()
         self.tracker.finish(summary(record))
 
