@@ -168,14 +168,20 @@ def test_the_recipes_are_at_their_setting_and_nothing_else_is_ours(tmp_path: Pat
 
 
 def test_what_is_committed_is_what_the_page_shows(tmp_path: Path) -> None:
-    """Every computed table of docs/published.md is in it as computed now."""
+    """Every computed part of docs/published.md is in it, as computed now."""
     page = (FOLDER.parents[1] / "docs" / "published.md").read_text()
     for name, part in parts(FOLDER, tmp_path).items():
         assert part.text() in page, name
         copied = FOLDER / "tested" / f"{part.table.stem}.md"
         assert copied.read_text() == part.table.markdown()
-    keci, complex_ = (
-        committed_rows(FOLDER).query(f"model == '{model}'").drop(columns=["model", "run_id"])
-        for model in ("keci", "complex")
-    )
-    pd.testing.assert_frame_equal(keci.reset_index(drop=True), complex_.reset_index(drop=True))
+
+
+def test_our_keci_is_our_complex() -> None:
+    """The same initial weights and steps; only roundings differ, as docs/published.md says."""
+    rows = committed_rows(FOLDER)
+    test = rows[(rows["split"] == "test") & (rows["metric"] == "mrr")]
+    keys = ["dataset", "scoring", "seed", "optimizer"]
+    wide = test.pivot(index=keys, columns="model", values="value")
+    wide = wide[["complex", "keci"]].dropna()
+    assert len(wide) == 2 * 5 * 10
+    assert (wide["keci"] - wide["complex"]).abs().max() < 1e-5
