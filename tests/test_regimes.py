@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from aswa.analysis.declaration import Comparison, Declaration, Regime, load_declaration
+from aswa.analysis.records.runs import read_runs
+from aswa.analysis.records.varying import varying_settings
 from aswa.analysis.rendering.report import Report, render_html, write_report
 from aswa.analysis.study import analyse
 from written_runs import write_run
@@ -128,12 +130,36 @@ def test_files_and_page_keep_regimes_apart(grid: Path, tmp_path: Path) -> None:
     assert page.index("Written &lt;before&gt;.") < page.index('class="answer"')
     results = pd.read_csv(folder / "results.csv")
     assert results["run_id"].nunique() == len(MODELS) * len(RATES) * 2
+    # The settings that vary stand behind the public columns, and in runs.csv, a row a run.
+    assert list(results.columns[-2:]) == ["run_id", "lr"]
+    runs = pd.read_csv(folder / "runs.csv").set_index("run_id")
+    assert len(runs) == results["run_id"].nunique()
+    assert (results["lr"].to_numpy() == runs.loc[results["run_id"], "lr"].to_numpy()).all()
 
 
 def test_without_regimes_the_files_have_no_such_column(grid: Path, tmp_path: Path) -> None:
     report = analyse(grid, declared(regimes=(), curve=""), figures=False)
     write_report(report, tmp_path / "out")
     assert "regime" not in pd.read_csv(tmp_path / "out" / "significance.csv").columns
+
+
+def test_a_setting_varies_only_where_runs_of_one_dataset_or_model_differ(tmp_path: Path) -> None:
+    for dataset in ("umls", "kinship"):
+        write_run(tmp_path, dataset, history=False)
+        write_run(tmp_path, dataset, seed=1, history=False)
+    runs, _ = read_runs(tmp_path)
+    assert varying_settings(runs) == {}
+    options = {"swa": {"start": 2}}
+    write_run(tmp_path, "umls", seed=2, history=False, options=options, run_id="other")
+    write_run(
+        tmp_path, "umls", seed=3, history=False, options={"swa": {"start": 3}}, run_id="third"
+    )
+    runs, _ = read_runs(tmp_path)
+    found = varying_settings(runs)
+    assert list(found) == ["optimizer.swa.start"]
+    by_run = dict(zip([run.run_id for run in runs], found["optimizer.swa.start"], strict=True))
+    assert (by_run["other"], by_run["third"]) == (2, 3)
+    assert sum(value is None for value in by_run.values()) == 4
 
 
 @pytest.mark.parametrize(

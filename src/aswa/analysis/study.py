@@ -25,6 +25,7 @@ from aswa.analysis.records.long_table import (
 from aswa.analysis.records.names import Names, merged
 from aswa.analysis.records.runs import History, Problem, Run, read_history, read_runs
 from aswa.analysis.records.settings import Choice, choose_settings, select_where
+from aswa.analysis.records.varying import column, runs_frame, varying_settings
 from aswa.analysis.regimes import Regimes
 from aswa.analysis.rendering.cost_tables import costs_table, decisions_table, method_costs_table
 from aswa.analysis.rendering.curves import Histories, decision_timelines, learning_curves
@@ -80,10 +81,12 @@ def analyse(
         folder.study(found.choice, regime, found.note, found.cells, found.by_epoch)
         for regime, found in regimes.found()
     ]
+    settings = varying_settings(runs)
     drawings, tables = regimes.curves(figures) if declared.curve else ([], [])
     return Report(
         studies=tuple(studies or [folder.study(choose_settings(chosen))]),
-        results=results_frame(folder.rows),
+        results=results_frame(folder.rows, {k: column(v) for k, v in settings.items()}),
+        runs=runs_frame(runs, settings),
         costs=costs_frame(runs),
         curves=tuple(drawings),
         curve_tables=tuple(tables),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,17 @@ UNIT = ["dataset", "model"]
 CELL = [*UNIT, "optimizer", "seed", "split", "metric"]
 
 
-def results_frame(rows: pd.DataFrame) -> pd.DataFrame:
-    """Every row of every run, sorted by all columns; nothing is chosen or left out here."""
-    return _plain(rows.sort_values(RESULT_COLUMNS, kind="stable")[RESULT_COLUMNS])
+def results_frame(rows: pd.DataFrame, settings: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Every row of every run, sorted by all columns; nothing is chosen or left out here.
+
+    Args:
+        settings: further columns, each with a value for each run.
+    """
+    ordered = rows.sort_values(RESULT_COLUMNS, kind="stable")
+    frame = _plain(ordered[RESULT_COLUMNS])
+    for key, values in settings.items():
+        frame[key] = values.take(ordered["run"].to_numpy()).to_numpy()
+    return frame
 
 
 def rows_frame(runs: list[Run]) -> pd.DataFrame:

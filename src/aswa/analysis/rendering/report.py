@@ -91,11 +91,12 @@ class Study:
 class Report:
     """The analysis of one results folder: a study, or one for each declared regime.
 
-    `results` and `costs` hold every readable run; a study rests on chosen settings.
+    `results`, `runs` and `costs` hold every readable run; a study rests on chosen settings.
     """
 
     studies: tuple[Study, ...]
     results: pd.DataFrame
+    runs: pd.DataFrame  # a row a run, with the settings that vary
     costs: pd.DataFrame
     curves: tuple[Drawing, ...]  # metrics by the declared key
     curve_tables: tuple[TextTable, ...]
@@ -132,6 +133,7 @@ def write_report(report: Report, folder: Path) -> Path:
     files: dict[str, bytes] = {
         "results.csv": csv_bytes(report.results),
         "results.parquet": _parquet_bytes(report.results),
+        "runs.csv": csv_bytes(report.runs),
         "costs.csv": csv_bytes(report.costs),
         "significance.csv": csv_bytes(_joined(report, [s.significance for s in report.studies])),
         "effects.csv": csv_bytes(
