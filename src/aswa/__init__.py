@@ -1,7 +1,8 @@
 """Adaptive Stochastic Weight Averaging (arXiv 2406.19092): `from aswa import ASWA`.
 
 The averaging methods of `aswa.averaging` are looked up when they are asked for, so that
-`import aswa` does not import torch.
+`import aswa` does not import torch. `aswa.load` gives the weights of a run, and needs the extra
+`experiments`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         ReleasedASWA,
         recompute_batch_norm,
     )
+    from aswa.training.loaded import load
 
     __version__: str
 
@@ -36,6 +38,7 @@ __all__ = [
     "PolynomialDecay",
     "ReleasedASWA",
     "__version__",
+    "load",
     "recompute_batch_norm",
 ]
 
@@ -45,7 +48,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'aswa' has no attribute {name!r}")
     if name == "__version__":
         return import_module("importlib.metadata").version("aswa")
-    return getattr(import_module("aswa.averaging"), name)
+    room = "aswa.training.loaded" if name == "load" else "aswa.averaging"
+    return getattr(import_module(room), name)
 
 
 def __dir__() -> list[str]:

@@ -60,6 +60,11 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
     began = time.perf_counter()
     record = RunFolder(config.folder, report=lambda _: None).result()  # the session reports
     took = "already done"
+    if record is not None and config.save_weights and not (config.folder / "weights").is_dir():
+        say(
+            f"{config.title}: done before without save_weights, so its weights are gone; remove "
+            f"{config.folder} and give the same command to train it again"
+        )
     if record is None:
         if planned is None and _first():
             write_plan(composed, config, overrides)
