@@ -22,7 +22,7 @@ from aswa.config import ConfigError
 from aswa.config.members import add_folders
 from aswa.config.messages import explain
 from aswa.files import conf_dir
-from aswa.sweeping import progress
+from aswa.sweeping.command_line import take_own_words
 from aswa.sweeping.job import RunFailed, run_job, say
 
 
@@ -32,12 +32,13 @@ def main() -> None:
     Raises:
         SystemExit: 1 a run failed, 2 the configuration is wrong, 130 Ctrl-C.
     """
-    if "--quiet" in sys.argv:
-        sys.argv.remove("--quiet")
-        os.environ[progress.QUIET] = "1"
     own_tracebacks = "HYDRA_FULL_ERROR" not in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come through, and are explained here
     try:
+        sys.argv[1:], text = take_own_words(sys.argv[1:])
+        if text is not None:
+            print(text)
+            return
         _hydra_main()
     except (ConfigError, HydraException, OmegaConfBaseException, ValueError) as error:
         # Of other ValueErrors only Hydra's own, for `group=null`, is about the configuration.

@@ -20,6 +20,7 @@ from aswa.sweeping import progress, slurm
 from aswa.sweeping.job import BUSY, RunFailed, RunHopeless
 from aswa.sweeping.plan import PLAN, write_plan
 from aswa.sweeping.plan_cache import PlanCache
+from aswa.sweeping.status import dry_run_text
 from aswa.sweeping.workers import workers_abreast
 
 POLL_SECONDS = 2.0
@@ -59,6 +60,11 @@ class Grid:
         cache = PlanCache(self.master, self.loader, results_dir)
         waiting, done = self._plan(cache, combinations)
         total = len(waiting) + done
+        if progress.dry_run():
+            print(dry_run_text(results_dir, [job.folder.path for job in waiting], total))
+            for job in waiting:
+                print(f"  {job.title}")
+            return
         failed: list[Job] = []
         with progress.sweep(results_dir, total, done, self._local_launcher()):
             before = f", {done} of them already done" if done else ""
@@ -108,7 +114,8 @@ class Grid:
             if job.folder.owner() is not None and (job.folder.path / PLAN).exists():
                 continue  # it is being computed with the plan that is there
             composed, config = cache.compose(job.overrides)
-            write_plan(composed, config, job.overrides)
+            if not progress.dry_run():
+                write_plan(composed, config, job.overrides)
             notes.update(remarks(config, composed))
         for note in sorted(notes):
             print(note, flush=True)

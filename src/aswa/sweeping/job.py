@@ -65,6 +65,9 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
             f"{config.title}: done before without save_weights, so its weights are gone; remove "
             f"{config.folder} and give the same command to train it again"
         )
+    if progress.dry_run():
+        print(f"{config.title}: {'to do' if record is None else took}, {config.folder}")
+        return "to do" if record is None else str(record["status"])
     if record is None:
         if planned is None and _first():
             write_plan(composed, config, overrides)

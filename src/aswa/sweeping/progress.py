@@ -17,6 +17,7 @@ from aswa.config.messages import time_text
 
 VARIABLE = "ASWA_SWEEP"
 QUIET = "ASWA_QUIET"  # set by --quiet, for the processes of a sweep too
+DRY_RUN = "ASWA_DRY_RUN"  # set by --dry-run
 
 
 @contextlib.contextmanager
@@ -48,6 +49,11 @@ def in_sweep() -> bool:
 def quiet() -> bool:
     """Whether nothing is to be said of runs while they go on."""
     return bool(os.environ.get(QUIET))
+
+
+def dry_run() -> bool:
+    """Whether runs are only to be listed."""
+    return bool(os.environ.get(DRY_RUN))
 
 
 def launcher() -> int | None:

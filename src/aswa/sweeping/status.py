@@ -139,6 +139,24 @@ def text(states: Sequence[RunState]) -> str:
     return "\n\n".join(parts)
 
 
+def dry_run_text(results_dir: Path, waiting: Sequence[Path], total: int) -> str:
+    """How many of the runs of a sweep are to do, and how long they take if finished ones tell.
+
+    Args:
+        waiting: folders of the runs that are not finished.
+    """
+    there = read_states(results_dir) if (results_dir / "runs").is_dir() else []
+    usual, begun = usual_seconds(there), {state.path: state for state in there}
+    states = [begun.get(path, RunState(path, "waiting")) for path in waiting]
+    left = [left_of(state, usual)[0] for state in states]
+    known = [seconds for seconds in left if seconds is not None]
+    took = "no finished run here tells how long"
+    if known or not left:
+        unknown = f", {len(left) - len(known)} runs of unknown length aside" if None in left else ""
+        took = f"about {time_text(sum(known))} one after the other{unknown}"
+    return f"{total} runs, {total - len(waiting)} done and {len(waiting)} to do: {took}"
+
+
 def exit_code(states: Sequence[RunState]) -> int:
     """0 all finished, 1 some failed, 3 some still to do."""
     found = {state.state for state in states}

@@ -1,0 +1,50 @@
+"""The words of `aswa-train` that are not Hydra's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aswa.config import ConfigError
+from aswa.config.members import GROUPS, members
+from aswa.sweeping import progress
+from aswa.sweeping.command_line import take_own_words
+from small_sweep import SMALL, train
+
+
+def test_help_names_every_member_of_every_group() -> None:
+    _, text = take_own_words(["--help"])
+    assert text is not None and max(map(len, text.splitlines())) <= 110
+    for group in GROUPS:
+        after = text.split(f"\n{group}=\n")[1].split("\n\n")[0].splitlines()
+        assert [line.split()[0] for line in after] == members(group)
+        assert all(len(line.split()) > 2 for line in after), "a member without a comment"
+
+
+def test_flags_are_taken_and_the_rest_is_hydras(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(progress.QUIET, raising=False)
+    monkeypatch.setenv(progress.DRY_RUN, "")
+    left, text = take_own_words(["-m", "seed=0,1", "--quiet", "--cfg", "job"])
+    assert (left, text) == (["-m", "seed=0,1", "--cfg", "job"], None)
+    assert progress.quiet() and not progress.dry_run()
+    monkeypatch.delenv(progress.QUIET)
+
+
+@pytest.mark.parametrize("word", ["--epochs", "--lr=0.1", "--model.dim=8", "--batch-size"])
+def test_a_setting_with_dashes_is_explained(word: str) -> None:
+    with pytest.raises(ConfigError, match="without dashes"):
+        take_own_words([word, "5"])
+
+
+@pytest.mark.slow
+def test_a_dry_run_computes_and_writes_nothing(tmp_path: Path) -> None:
+    assert train(*SMALL, "seed=0", f"results_dir={tmp_path}").returncode == 0
+    before = sorted(tmp_path.glob("runs/**/*"))
+    done = train("-m", *SMALL, "seed=0,1,2", f"results_dir={tmp_path}", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "3 runs, 1 done and 2 to do: about" in done.stdout
+    assert sorted(tmp_path.glob("runs/**/*")) == before
+    done = train(*SMALL, "seed=1", f"results_dir={tmp_path}", "--dry-run")
+    assert done.returncode == 0 and "to do" in done.stdout
+    assert sorted(tmp_path.glob("runs/**/*")) == before
