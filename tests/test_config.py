@@ -107,6 +107,10 @@ REFUSED = [
     ("model.objective=kvsal", "model.objective=kvsal: .*'kvsall'"),
     ("precision=bf61", "precision=bf61: .*'bf16'"),
     ("device=cud", "device=cud: .*'cuda'"),
+    ("device=gpu:1", "device=gpu:1: .*'cuda'"),
+    ("optimizer.swa=null", r"optimizer\.swa: .*'optimizer=\[sgd,ema,early_stopping,aswa\]'"),
+    ("hydra/launcher=", "hydra/launcher=: .* joblib"),
+    ("zzz=1", "zzz: no such key; the nearest of"),
     # A value of the wrong type or out of range.
     ("lr=fast", "lr=fast: expected a number"),
     ("lr=0", "lr=0.*above 0"),

@@ -141,6 +141,13 @@ def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
         group["name"] = "+".join(found)
     for name, options in found.items():
         place = f"optimizer.{name}"
+        if not isinstance(options, dict):
+            others = [other for other, said in found.items() if isinstance(said, dict)]
+            rest = ",".join(others) or "aswa"
+            raise ConfigError(
+                f"{place}: a method has options, and is left out by naming the others: "
+                f"'optimizer=[{rest}]'"
+            )
         if (schema := METHOD_OPTIONS.get(name)) is None:  # of another package
             checked([], options, place, template("optimizer", name).get(name) or {})
             continue

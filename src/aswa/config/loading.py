@@ -165,7 +165,8 @@ def _check_together(config: RunConfig) -> None:
         raise ConfigError(f"seed={config.seed}: must be below 2^63, or records could not hold it")
     device = config.device.split(":")[0]
     if device not in ("auto", "cpu", "cuda"):
-        raise unknown(f"device={config.device}", device, ("auto", "cpu", "cuda"))
+        meant = "cuda" if "gpu" in device.lower() else device
+        raise unknown(f"device={config.device}", meant, ("auto", "cpu", "cuda"))
     kind, task = config.kind, config.kind.tasks[config.task.name]
     if kind.check:
         load_object(kind.check)(config.model.options)

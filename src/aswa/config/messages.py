@@ -11,13 +11,20 @@ from typing import Any
 from aswa.config.members import GROUPS, members, template
 
 
+HYDRA = {"hydra/launcher": "basic, joblib, submitit_local, submitit_slurm", "hydra/sweeper": "grid"}
+FEW, MANY = 5, 20  # names that are listed beside a suggestion, and without one
+
+
 def nearest(word: str, names: Iterable[str]) -> str:
-    """`did you mean X?` for the closest of `names`, or the list of them."""
+    """`did you mean X?` for the closest of `names`, or the list of them, of many the nearest."""
     names = list(names)
     listed = f"there are: {', '.join(names)}"
     if close := difflib.get_close_matches(word, names, n=1, cutoff=0.5):
-        return f"did you mean {close[0]!r}?" + (f" ({listed})" if len(names) <= 5 else "")
-    return listed
+        return f"did you mean {close[0]!r}?" + (f" ({listed})" if len(names) <= FEW else "")
+    if len(names) <= MANY:
+        return listed
+    close = difflib.get_close_matches(word, names, n=FEW, cutoff=0.0)
+    return f"the nearest of {len(names)}: {', '.join(close)}"
 
 
 def explain(error: Exception) -> str:
@@ -30,6 +37,10 @@ def explain(error: Exception) -> str:
         group, word = str(missing.parent), missing.name
         if group == ".":  # `dataset=` without a member
             group, word = word, ""
+        if group.startswith("hydra"):
+            group, word = (str(missing), "") if group == "hydra" else (group, word)
+            there = HYDRA.get(group, "see `aswa-train --cfg hydra`")
+            return f"{group}={word}: no such member; there are: {there}"
         return f"{group}={word}: no such {group}; {nearest(word, members(group))}"
     if found := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'$", first):
         words = f"{found[1]}={found[2]}: several values; add -m for a sweep"

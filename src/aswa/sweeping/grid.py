@@ -68,7 +68,7 @@ class Grid:
         failed: list[Job] = []
         with progress.sweep(results_dir, total, done, self._local_launcher()):
             before = f", {done} of them already done" if done else ""
-            print(f"{total} runs{before}", flush=True)
+            print(f"{total} run{'' if total == 1 else 's'}{before}", flush=True)
             while waiting:
                 waiting, given_up = self._round(waiting)
                 failed += given_up
@@ -91,6 +91,8 @@ class Grid:
 
     def _plan(self, cache: PlanCache, combinations: Sequence[list[str]]) -> tuple[list[Job], int]:
         """Runs to do, each once and with its plan in its folder, and how many are finished."""
+        if not combinations:
+            raise ConfigError("the sweep has no run: an axis is empty, such as range(0)")
         misfits: Counter[str] = Counter()
         jobs: dict[str, Job] = {}
         done: set[str] = set()
