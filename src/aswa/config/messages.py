@@ -10,7 +10,6 @@ from typing import Any
 
 from aswa.config.members import GROUPS, members, template
 
-
 HYDRA = {"hydra/launcher": "basic, joblib, submitit_local, submitit_slurm", "hydra/sweeper": "grid"}
 FEW, MANY = 5, 20  # names that are listed beside a suggestion, and without one
 

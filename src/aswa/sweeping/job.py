@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
     """The run's record, and whether it was computed here."""
     from aswa.training.checkpoint import CannotResume
     from aswa.training.display import display
-    from aswa.training.session import find_or_compute
+    from aswa.training.session import TRACEBACK, find_or_compute
     from aswa.training.trajectory import Diverged
 
     die_with_launcher()
@@ -105,8 +106,11 @@ def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
             os._exit(int(end.code or 0))
         raise
     except Exception as error:
-        kind = RunHopeless if isinstance(error, (Diverged, CannotResume)) else RunFailed
-        place = config.folder / "status.json"
+        expected = isinstance(error, (Diverged, CannotResume))
+        kind = RunHopeless if expected else RunFailed
+        if not expected and not progress.in_sweep():
+            traceback.print_exc()
+        place = config.folder / TRACEBACK
         raise kind(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
 
 

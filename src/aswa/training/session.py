@@ -31,6 +31,7 @@ from aswa.training.work import Work
 Report = Callable[[str], None]
 OnEpoch = Callable[[Any], object]
 NOTHING = Display()
+TRACEBACK = "traceback.txt"  # of a run that failed, beside its status
 
 
 def execute(
@@ -125,7 +126,11 @@ class _Session:
             self.preemption.received = end.number  # of another process, maybe
             return None
         except Exception:
-            self._note("failed", traceback=traceback.format_exc())
+            told = traceback.format_exc()
+            self._note("failed", traceback=told)
+            if self.first:
+                with contextlib.suppress(OSError):
+                    write_bytes(self.folder.path / TRACEBACK, told.encode())
             self.tracker.finish({}, failed=True)
             raise
 
@@ -204,6 +209,7 @@ class _Session:
                     file = f"{name}.pt" if len(members) == 1 else f"{name}-{number}.pt"
                     write_bytes(self.folder.path / "weights" / file, content)
         self.folder.write_result(record, history)
+        (self.folder.path / TRACEBACK).unlink(missing_ok=True)
         ended = {"epoch": len(history["epoch"]), "seconds": record["seconds"]["total"]}
         self.folder.write_status(record["status"], **self.about, **ended)
         self.checkpoints.remove()
