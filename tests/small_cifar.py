@@ -15,7 +15,8 @@ NAMES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_b
 # The networks with as few layers as they have at the least; VGG has no smaller depth.
 SMALL: dict[str, Sequence[str]] = {
     **dict.fromkeys(("vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "preresnet11"), ()),
-    "wide_resnet10x1": (),
+    **dict.fromkeys(("vgg11_small", "vgg11_bn_small", "wide_resnet10x1", "wide_resnet10x2"), ()),
+    "preresnet20": ["model.depth=8"],
     "preresnet110": ["model.depth=11"],
     "preresnet164": ["model.depth=20"],
     "wide_resnet28x10": ["model.depth=10", "model.widen=1"],

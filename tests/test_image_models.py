@@ -36,7 +36,9 @@ PARAMETERS = {
 def build(name: str, classes: int = 10, seed: int = 0, **changes: object) -> nn.Module:
     options = yaml.safe_load((conf_dir() / "model" / f"{name}.yaml").read_text())
     own = {
-        key: options[key] for key in ("depth", "batch_norm", "widen", "dropout") if key in options
+        key: options[key]
+        for key in ("depth", "batch_norm", "channels", "widen", "dropout")
+        if key in options
     }
     generator = torch.Generator().manual_seed(seed)
     return image.build(name, classes, generator=generator, **{**own, **changes})
@@ -48,6 +50,52 @@ def test_parameters_are_as_many_as_published(name: str, classes: int) -> None:
     with torch.device("meta"):
         model = build(name, classes)
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name, classes]
+
+
+def basic_stages(blocks: int, widen: int) -> int:
+    """Parameters of a residual network of basic blocks, 10 classes, counted layer by layer.
+
+    Args:
+        blocks: in each of three stages.
+        widen: factor of their 16, 32 and 64 channels.
+    """
+    before, total = 16, 9 * 3 * 16
+    for out in (16 * widen, 32 * widen, 64 * widen):
+        for _ in range(blocks):
+            total += 9 * (before * out + out * out) + 2 * (before + out)
+            total += before * out if before != out else 0  # the shortcut
+            before = out
+    return total + 2 * before + 10 * before + 10
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "blocks", "widen"),
+    [
+        ("preresnet20", {}, 3, 1),
+        ("wide_resnet10x2", {}, 1, 2),
+        ("wide_resnet10x2", {"depth": 16, "widen": 1}, 2, 1),
+    ],
+)
+def test_small_residual_networks_have_the_parameters_of_their_layers(
+    name: str, options: dict[str, int], blocks: int, widen: int
+) -> None:
+    """ResNet-20 has 0.27 M (He et al., CVPR 2016, table 6)."""
+    n = sum(p.numel() for p in build(name, **options).parameters())
+    assert n == basic_stages(blocks, widen)
+    if name == "preresnet20":
+        assert round(n / 1e6, 2) == 0.27
+
+
+def test_vgg11_has_the_layers_of_table_1() -> None:
+    """Of full width: eight convolutions, then the classifier; a quarter of the width keeps them."""
+    widths = (3, 64, 128, 256, 256, 512, 512, 512, 512)
+    for part in (1, 4):
+        sizes = [3, *(width // part for width in widths[1:])]
+        expected = sum(9 * a * b + b for a, b in pairwise(sizes))
+        expected += sum(a * b + b for a, b in pairwise([sizes[-1]] * 3 + [10]))
+        with torch.device("meta"):
+            model = build("vgg11_small", channels=64 // part)
+        assert sum(p.numel() for p in model.parameters()) == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,7 +142,9 @@ def test_initial_weights_are_those_of_the_papers(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("vgg16", {"depth": 13}, "model.depth=13: VGG has 16 or 19"),
+        ("vgg16", {"depth": 13}, "model.depth=13: must be one of 11, 16, 19"),
+        ("vgg11_small", {"channels": 0}, "model.channels=0: must be at least 1"),
+        ("preresnet20", {"depth": 11}, r"model.depth=11: must be 6n \+ 2"),
         ("preresnet164", {"depth": 100}, r"model.depth=100: must be 9n \+ 2"),
         ("wide_resnet28x10", {"depth": 27}, r"model.depth=27: must be 6n \+ 4"),
         ("wide_resnet28x10", {"widen": 0}, "model.widen=0: must be at least 1"),

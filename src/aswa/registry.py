@@ -31,12 +31,17 @@ MODELS: dict[str, str] = {
     "complex": "aswa.models.kge.complex:ComplEx",
     "qmult": "aswa.models.kge.qmult:QMult",
     "keci": "aswa.models.kge.keci:Keci",
-    **dict.fromkeys(("vgg16", "vgg16_bn", "vgg19", "vgg19_bn"), "aswa.models.image.vgg:VGG"),
+    **dict.fromkeys(
+        ("vgg11_small", "vgg11_bn_small", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
+        "aswa.models.image.vgg:VGG",
+    ),
+    "preresnet20": "aswa.models.image.preresnet:BasicPreResNet",
     **dict.fromkeys(
         ("preresnet11", "preresnet110", "preresnet164"), "aswa.models.image.preresnet:PreResNet"
     ),
     **dict.fromkeys(
-        ("wide_resnet10x1", "wide_resnet28x10"), "aswa.models.image.wide_resnet:WideResNet"
+        ("wide_resnet10x1", "wide_resnet10x2", "wide_resnet28x10"),
+        "aswa.models.image.wide_resnet:WideResNet",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Pre-activation ResNet with bottlenecks (He et al., ECCV 2016) for images of 32 × 32."""
+"""Pre-activation ResNet (He et al., ECCV 2016) for images of 32 × 32."""
 
 from __future__ import annotations
 
@@ -37,6 +37,29 @@ class Bottleneck(nn.Module):
         x = self.conv1(self.bn1(x).relu_())
         x = self.conv2(self.bn2(x).relu_())
         return self.conv3(self.bn3(x).relu_()).add_(shortcut)
+
+
+class BasicBlock(nn.Module):
+    """x + F(x), F = twice batch-norm, ReLU, 3 × 3 convolution.
+
+    Where size or channels change, x goes through a 1 × 1 convolution, without batch-norm.
+    No convolution has a bias.
+    """
+
+    def __init__(self, channels: int, out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
+        same = stride == 1 and channels == out
+        self.shortcut = None if same else nn.Conv2d(channels, out, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels, H, W] → [B, out, H / stride, W / stride]."""
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        x = self.conv1(self.bn1(x).relu_())
+        return self.conv2(self.bn2(x).relu_()).add_(shortcut)
 
 
 class PreActivationNet(nn.Module):
@@ -96,3 +119,26 @@ class PreResNet(PreActivationNet):
         if depth < 11 or (depth - 2) % 9:
             raise ValueError(f"model.depth={depth}: must be 9n + 2, such as 110 or 164")
         super().__init__(classes, (depth - 2) // 9, Bottleneck, EXPANSION, generator)
+
+
+class BasicPreResNet(PreActivationNet):
+    """Three stages of (depth − 2) / 6 basic blocks of 16, 32 and 64 channels.
+
+    Networks of less than 44 layers are built of basic blocks in He et al. 2016 and in the code of
+    Izmailov et al. 2018, deeper ones of bottlenecks.
+
+    Args:
+        classes: logits.
+        depth: 20 or another 6n + 2.
+        generator: source of the initial weights.
+
+    Raises:
+        ValueError: `depth` is not 6n + 2.
+    """
+
+    def __init__(
+        self, classes: int, depth: int = 20, generator: torch.Generator | None = None
+    ) -> None:
+        if depth < 8 or (depth - 2) % 6:
+            raise ValueError(f"model.depth={depth}: must be 6n + 2, such as 20")
+        super().__init__(classes, (depth - 2) // 6, BasicBlock, 1, generator)
