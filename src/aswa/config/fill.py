@@ -11,16 +11,18 @@ from typing import Any
 
 from aswa.config.members import composed_of, template
 from aswa.config.methods import METHOD_OPTIONS, SWAOptions
-from aswa.config.schema import ConfigError, Misfit, checked, unknown
+from aswa.config.schema import ConfigError, Misfit, checked, keys, unknown
 from aswa.registry import kinds, load, methods, models
 
+# Methods with a `start`: the first epoch that they look at.
+STARTING = [name for name, schema in METHOD_OPTIONS.items() if "start" in keys(schema)]
 # Key of a row of `hyperparameters` → places in a configuration that it fills where they are null.
 PLACES = {
     "epochs": ("epochs",),
     "batch_size": ("batch_size",),
     "lr": ("lr",),
     "weight_decay": ("base_optimizer.weight_decay",),
-    "swa_start": ("schedule.start", "optimizer.swa.start", "optimizer.aswa_released.start"),
+    "swa_start": ("schedule.start", *(f"optimizer.{name}.start" for name in STARTING)),
     "swa_lr": ("schedule.swa_lr",),
     "hard_updates": ("optimizer.aswa_released.hard_updates",),
 }

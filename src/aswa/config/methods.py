@@ -1,6 +1,7 @@
 """Options of the methods: types and ranges.
 
-A method that is not here is checked by its YAML file alone.
+A method that is not here is checked by its YAML file alone. `start: null` is what the table of
+hyperparameters says, and without a table the method's own default.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class EarlyStoppingOptions:
 
 @dataclass(frozen=True)
 class ASWAOptions:
-    start: int = setting(0, least=0)
+    start: int | None = setting(0, least=0)
     every: int = setting(1, least=1)
 
 
@@ -48,7 +49,7 @@ class ReleasedASWAOptions:
 @dataclass(frozen=True)
 class PolynomialDecayOptions:
     eta: float = setting(3.0, least=0)
-    start: int = setting(0, least=0)
+    start: int | None = setting(0, least=0)
 
 
 METHOD_OPTIONS: dict[str, type[Any]] = {
