@@ -44,6 +44,7 @@ class Snapshot(NamedTuple):
     curves: tuple[str, ...] = ("mrr",)
     tables: tuple[str, ...] = ()
     answer: str | None = None  # a page that shows the answer alone
+    block: str = "results"  # between which marks of the page
     regimes: tuple[str, ...] = ()  # of the declared ones, those that the page shows
 
     @property
@@ -87,6 +88,23 @@ SNAPSHOTS = {
         "docs/images.md",
         metrics=("accuracy",),
         curves=("accuracy",),
+    ),
+    "images_small": Snapshot(
+        "results/images_small",
+        "aswa-train experiment=images_small",
+        "docs/images.md",
+        metrics=("accuracy",),
+        declared="images_small",
+        curves=("accuracy",),
+        block="images_small",
+    ),
+    "images_small_fair": Snapshot(
+        "results/images_small_fair",
+        "aswa-train experiment=images_small_fair",
+        "docs/images.md",
+        metrics=("accuracy",),
+        curves=("accuracy",),
+        block="images_small_fair",
     ),
     "queries": Snapshot(
         "results/query_answering_cpu",
@@ -268,7 +286,7 @@ def main(name: str, results: Path) -> None:
     write_runs(name, results)
     chosen = SNAPSHOTS[name]
     report = analyse(results, load_declaration(chosen.declared), figures=False)
-    fill(chosen.page, "results", result_block(name, results, report))
+    fill(chosen.page, chosen.block, result_block(name, results, report))
     if chosen.answer is not None:
         fill(chosen.answer, "answer", answer(report))
     rows = pd.read_parquet(ROOT / "results" / name / "results.parquet")

@@ -80,3 +80,21 @@ def test_fair_runs_are_compared_with_each_other() -> None:
     assert plain.setting_ids["shared"] == averages.setting_ids["shared"]
     assert other.setting_ids["shared"] != averages.setting_ids["shared"]
     assert plain.setting["methods"]["sgd"]["schedule.start"] == 200
+
+
+def test_the_small_experiments_have_the_schedules_that_they_register() -> None:
+    """Every average begins with the low rate, a twentieth of the way; fair SGD decays."""
+    words = ["experiment=images_small", "dataset=cifar100", "model=preresnet20"]
+    small = load(words)
+    starts = {name: row["start"] for name, row in small.methods.items() if "start" in row}
+    assert set(starts) == {n for n in small.methods if n.startswith(("aswa", "swa", "poly"))}
+    assert set(starts.values()) == {2}
+    rates = [learning_rate(small.schedule, small.lr, epoch, 30) for epoch in range(30)]
+    assert rates == pytest.approx([0.1] * 2 + [0.05] * 28)
+    assert load([*words, "epochs=100"]).methods["polynomial_decay"]["start"] == 7  # 2 of 30
+    released = {m: load([words[0], f"model={m}"]).methods["aswa_released"]["hard_updates"]
+                for m in ("vgg11_small", "preresnet20")}  # fmt: skip
+    assert released == {"vgg11_small": False, "preresnet20": None}
+    plain = load(["experiment=images_small_fair", "model=preresnet20", "optimizer=plain"])
+    rates = [learning_rate(plain.schedule, plain.lr, epoch, 30) for epoch in range(30)]
+    assert (rates[15], rates[-1]) == (0.1, pytest.approx(0.001))
