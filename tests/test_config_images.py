@@ -87,7 +87,7 @@ def test_the_small_experiments_have_the_schedules_that_they_register() -> None:
     words = ["experiment=images_small", "dataset=cifar100", "model=preresnet20"]
     small = load(words)
     starts = {name: row["start"] for name, row in small.methods.items() if "start" in row}
-    assert set(starts) == {n for n in small.methods if n.startswith(("aswa", "swa", "poly"))}
+    assert set(starts) == {n for n in small.methods if n.startswith(("aswa", "swa", "polynomial"))}
     assert set(starts.values()) == {2}
     rates = [learning_rate(small.schedule, small.lr, epoch, 30) for epoch in range(30)]
     assert rates == pytest.approx([0.1] * 2 + [0.05] * 28)
