@@ -2,7 +2,7 @@
 
 Every figure is a single run. A unit of a test is a dataset × model, the mean over its scorings:
 KvsAll and AllvsAll of one graph and model are not independent. Settings are not pooled. Keci with
-p = 0 and q = 1 is ComplEx, so each question is asked once more with the two as one model.
+p = 0 and q = 1 is ComplEx but for one learned number, so each question is asked again with the two as one.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def impossible(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def twins(figures: pd.DataFrame) -> pd.DataFrame:
-    """|Keci − ComplEx| of the cells that have both: two runs of one model; index without model."""
+    """|Keci − ComplEx| of the cells that have both: two runs of nearly one model; index without model."""
     cells = mrr_cells(figures, README, AVERAGED)
     models = cells.index.get_level_values("model")
     keci, complex_ = (cells[models == m].droplevel("model") for m in ("keci", "complex"))
@@ -186,12 +186,12 @@ def sentences(figures: pd.DataFrame, found: Sequence[Finding]) -> list[str]:
 
 
 def _single_runs(figures: pd.DataFrame) -> str:
-    """How far two runs of one model are apart, by its two names."""
+    """How far two runs of nearly one model are apart, by its two names."""
     apart = twins(figures)["last_epoch"]
     widest = apart.reset_index().sort_values("last_epoch").iloc[-1]
     cell = f"{widest['dataset']}, {widest['scoring']}"
     return (
-        "Every figure is a single run, without a spread. Keci and ComplEx, one model, show how far "
+        "Every figure is a single run, without a spread. Keci and ComplEx, nearly one model, show how far "
         f"two runs can be apart: at the last epoch by {apart.median():.3f} in the median of "
         f"{len(apart)} cells and by {apart.max():.3f} at most ({cell})."
     )
