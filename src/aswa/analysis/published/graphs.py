@@ -2,7 +2,8 @@
 
 Every figure is a single run. A unit of a test is a dataset × model, the mean over its scorings:
 KvsAll and AllvsAll of one graph and model are not independent. Settings are not pooled. Keci with
-p = 0 and q = 1 is ComplEx but for one learned number, so each question is asked again with the two as one.
+p = 0 and q = 1 is ComplEx but for one learned number, so each question is asked again with the two
+as one.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def impossible(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def twins(figures: pd.DataFrame) -> pd.DataFrame:
-    """|Keci − ComplEx| of the cells that have both: two runs of nearly one model; index without model."""
+    """|Keci − ComplEx| of the cells that have both: runs of nearly one model; index without model."""
     cells = mrr_cells(figures, README, AVERAGED)
     models = cells.index.get_level_values("model")
     keci, complex_ = (cells[models == m].droplevel("model") for m in ("keci", "complex"))
@@ -191,8 +192,8 @@ def _single_runs(figures: pd.DataFrame) -> str:
     widest = apart.reset_index().sort_values("last_epoch").iloc[-1]
     cell = f"{widest['dataset']}, {widest['scoring']}"
     return (
-        "Every figure is a single run, without a spread. Keci and ComplEx, nearly one model, show how far "
-        f"two runs can be apart: at the last epoch by {apart.median():.3f} in the median of "
+        "Every figure is a single run, without a spread. Keci and ComplEx, nearly one model, show "
+        f"how far two runs can be apart: at the last epoch by {apart.median():.3f} in the median of "
         f"{len(apart)} cells and by {apart.max():.3f} at most ({cell})."
     )
 
