@@ -151,7 +151,7 @@ def impossible(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def twins(figures: pd.DataFrame) -> pd.DataFrame:
-    """|Keci − ComplEx| of the cells that have both: runs of nearly one model; index without model."""
+    """|Keci − ComplEx| of the cells that have both, nearly one model; index without model."""
     cells = mrr_cells(figures, README, AVERAGED)
     models = cells.index.get_level_values("model")
     keci, complex_ = (cells[models == m].droplevel("model") for m in ("keci", "complex"))
@@ -193,8 +193,8 @@ def _single_runs(figures: pd.DataFrame) -> str:
     cell = f"{widest['dataset']}, {widest['scoring']}"
     return (
         "Every figure is a single run, without a spread. Keci and ComplEx, nearly one model, show "
-        f"how far two runs can be apart: at the last epoch by {apart.median():.3f} in the median of "
-        f"{len(apart)} cells and by {apart.max():.3f} at most ({cell})."
+        f"how far two runs can be apart: at the last epoch by {apart.median():.3f} in the median "
+        f"of {len(apart)} cells and by {apart.max():.3f} at most ({cell})."
     )
 
 
