@@ -1,6 +1,6 @@
 """Which configurations are one and the same experiment: the names of runs and of settings.
 
-Every key counts unless its schema says that the key is neutral.
+Every key counts unless its schema says that the key is neutral, or added and at its default.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from aswa.config.schema import flat, neutral_keys
+from aswa.config.schema import flat, relevant
 from aswa.files import canonical_json
 from aswa.registry import kinds
 
@@ -72,20 +72,19 @@ def setting_ids(parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _relevant(resolved: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without its neutral keys."""
+    """A configuration without the keys that do not count."""
     from aswa.config.run_config import DatasetConfig, RunConfig
 
     kind = kinds()[resolved["dataset"]["kind"]]
     task = resolved.get("task") or {"name": kind.usual_task}
-    neutral = {
-        "dataset": neutral_keys(DatasetConfig, kind.dataset),
-        "model": neutral_keys(kind.model, *kind.models.values()),
-        "task": neutral_keys(kind.tasks[task["name"]].options),
+    schemas = {
+        "dataset": (DatasetConfig, kind.dataset),
+        "model": (kind.model, *kind.models.values()),
+        "task": (kind.tasks[task["name"]].options,),
     }
-    top = neutral_keys(RunConfig)
-    found = {key: value for key, value in resolved.items() if key not in top}
-    for group in neutral.keys() & found.keys():
-        found[group] = {k: v for k, v in found[group].items() if k not in neutral[group]}
+    found = relevant(resolved, RunConfig)
+    for group in schemas.keys() & found.keys():
+        found[group] = relevant(found[group], *schemas[group])
     return found
 
 

@@ -43,12 +43,14 @@ def unknown(place: str, word: str, names: typing.Iterable[str]) -> ConfigError:
 class Rule(NamedTuple):
     """What a value may be; None stands for no bound.
 
-    `above` and `below` are exclusive; `choices` are words, `keys` those of a mapping.
+    `above` and `below` are exclusive, `least` and `most` inclusive; `choices` are words, `keys`
+    those of a mapping.
     """
 
     least: float | None = None
     above: float | None = None
     below: float | None = None
+    most: float | None = None
     choices: tuple[str, ...] | None = None
     keys: tuple[str, ...] | None = None
 
@@ -66,6 +68,7 @@ class Rule(NamedTuple):
             and (self.least is None or value >= self.least)
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
+            and (self.most is None or value <= self.most)
         ):
             raise ConfigError(f"{place}={value}: must be {self._words()}")
 
@@ -73,20 +76,31 @@ class Rule(NamedTuple):
         lower = self.above if self.least is None else self.least
         if lower is None:
             return "a finite number"
-        if self.below is not None:
-            return f"a number in {'(' if self.least is None else '['}{lower:g}, {self.below:g})"
+        upper = self.most if self.below is None else self.below
+        if upper is not None:
+            ends = "(" if self.least is None else "[", "]" if self.below is None else ")"
+            return f"a number in {ends[0]}{lower:g}, {upper:g}{ends[1]}"
         return f"a number above {lower:g}" if self.least is None else f"at least {lower:g}"
 
 
-def setting(default: Any = dataclasses.MISSING, *, neutral: bool = False, **rule: Any) -> Any:
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    neutral: bool = False,
+    added: bool = False,
+    **rule: Any,
+) -> Any:
     """A field of a schema.
 
     Args:
         default: of the field; none makes the key obligatory.
         neutral: the key says where and how a run is computed, not what: no part of run_id.
-        rule: of `Rule`: least, above, below, choices, keys.
+        added: the key is younger than recorded runs; with its default it is no part of run_id, so
+            that these runs keep theirs.
+        rule: of `Rule`: least, above, below, most, choices, keys.
     """
-    return dataclasses.field(default=default, metadata={"neutral": neutral, "rule": Rule(**rule)})
+    metadata = {"neutral": neutral, "added": added, "rule": Rule(**rule)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 _hints = functools.cache(typing.get_type_hints)
@@ -106,6 +120,18 @@ def neutral_keys(*schemas: type[Any]) -> set[str]:
     """Keys that cannot change a result."""
     fields = [field for schema in schemas for field in dataclasses.fields(schema)]
     return {field.name for field in fields if field.metadata.get("neutral")}
+
+
+def relevant(values: Mapping[str, Any], *schemas: type[Any]) -> dict[str, Any]:
+    """`values` without neutral keys, and without added ones that have their default."""
+    fields = [field for schema in schemas for field in dataclasses.fields(schema)]
+    neutral = neutral_keys(*schemas)
+    added = {field.name: field.default for field in fields if field.metadata.get("added")}
+    return {
+        key: value
+        for key, value in values.items()
+        if key not in neutral and not (key in added and value == added[key])
+    }
 
 
 def checked(

@@ -36,6 +36,8 @@ class Graph:
     triples: dict[str, Any] | None = setting(None, keys=SPLITS, neutral=True)
     leaks: dict[str, Any] | None = setting(None, keys=tuple(LEAKS), neutral=True)  # {}: none
     sha256: dict[str, Any] | None = setting(None, keys=SPLITS)  # of the uncompressed bytes
+    # Of the valid triples, that selection and the rows of valid see; the filter keeps all.
+    valid_share: float = setting(1.0, above=0, most=1, added=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from aswa.config import ConfigError, RunConfig
 from aswa.data.folders import SPLITS, find_folder
 from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
 from aswa.data.leaks import clean, leaks
+from aswa.data.valid_share import drawn_rows
 from aswa.models import kge
 from aswa.models.kge.bilinear import BilinearModel, Ensemble
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
@@ -26,7 +27,8 @@ class LinkPrediction:
     """The task of `dataset` and `model` of a configuration; see `aswa.tasks.task.Task`.
 
     Reciprocal relations predict heads. Validation is filtered by train and valid, test by all three
-    splits. Of several members the scores are averaged.
+    splits; with `valid_share` below 1 validation ranks the drawn triples alone. Of several members
+    the scores are averaged.
     """
 
     selection_metric = "mrr"
@@ -39,7 +41,9 @@ class LinkPrediction:
         folder = find_folder(config.dataset.folder, config.data_dir)
         graph = read_graph(folder, config.dataset.options.get("sha256"))
         _check_counts(graph, config)
-        self._clean = cache(lambda split: clean(graph, split).to(device))
+        share = config.dataset.options.get("valid_share", 1.0)
+        self._rows = {"valid": drawn_rows(len(graph.valid), share, config.seed)}
+        self._clean = cache(lambda split: self._of(split, clean(graph, split)).to(device))
         self.graph = graph.with_reciprocals()
         self.n_entities, self.n_relations = len(self.graph.entities), len(self.graph.relations)
         self._valid = self._ranking("valid", self.graph.train, self.graph.valid)
@@ -105,9 +109,14 @@ class LinkPrediction:
         """Read when selection is over."""
         return self._ranking("test", self.graph.train, self.graph.valid, self.graph.test)
 
+    def _of(self, split: str, rows: Tensor) -> Tensor:
+        """Of something for each triple of a split, that of the triples which are ranked."""
+        return rows[self._rows[split]] if split in self._rows else rows
+
     def _ranking(self, split: str, *known: Tensor) -> FilteredRanking:
         index = TailIndex(torch.cat(known), self.n_relations).to(self.device)
-        triples = getattr(self.graph, split).to(self.device)
+        halves = getattr(self.graph, split).chunk(2)  # triples, then their reciprocals
+        triples = torch.cat([self._of(split, half) for half in halves]).to(self.device)
         budget = self._config.memory_budget * 2**20
         return FilteredRanking(triples, index, self.n_entities, budget)
 
