@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.published:
             return _published(args.results_dir)
-        found = analyse(args.results_dir, load_declaration(args.plan), args.where)
+        found = analyse(args.results_dir, load_declaration(args.plan), args.where, by=args.by)
     except (NoResults, ValueError, FileNotFoundError) as error:
         if isinstance(error, NoResults):
             _report_problems(error.problems, errors)
@@ -38,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         errors.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
     page = report.write_report(found, args.results_dir / "analysis")
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    for table in found.curve_tables if args.by else ():
+        report.print_table(table, console)
     report.print_summary(found, page, console)
     return 0
 
@@ -75,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         "--where", action="append", default=[], metavar="KEY=VALUE",
         help="use only runs whose config has this value, e.g. --where epochs=256; repeatable. "
         "results.csv and costs.csv always hold all runs",
+    )  # fmt: skip
+    parser.add_argument(
+        "--by", action="append", default=[], metavar="KEY",
+        help="the primary metrics by the value of a key, as a table and a figure, e.g. --by lr or "
+        "--by optimizer.aswa.start; repeatable; in place of the key that the plan declares",
     )  # fmt: skip
     parser.add_argument(
         "--published", action="store_true",

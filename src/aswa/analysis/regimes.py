@@ -1,4 +1,4 @@
-"""Studies of the declared regimes, and metrics by the values of the declared key."""
+"""Studies of the declared regimes, and metrics by the values of a key."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from aswa.analysis.records.names import Names
 from aswa.analysis.records.regimes import (
     Best,
     Values,
+    along,
     areas,
     best_values,
     choice_of_best,
     choice_of_methods,
     choice_within,
+    choices_by_value,
     meeting,
     said_of_best,
-    values_of,
-    with_value,
 )
 from aswa.analysis.records.runs import Run
 from aswa.analysis.records.settings import Choice
@@ -57,16 +57,9 @@ class Regimes:
     def values(self, key: str) -> Values:
         """Runs by the values of a key. Raises ValueError where no run has it."""
         if key not in self._values:
-            choices = {
-                value: choice_within(self.runs, with_value(self.runs, key, value))
-                for value in values_of(self.runs, key)
-            }
-            if not choices:
-                raise ValueError(
-                    f"no run has the key {key!r}, which the declared analysis asks for"
-                )
+            choices = choices_by_value(self.runs, key)
             cells = {value: self._cells(choice) for value, choice in choices.items()}
-            self._values[key] = Values(key, choices, cells)
+            self._values[key] = Values(key, choices, cells, along(self.runs, choices, key))
         return self._values[key]
 
     def best(self, key: str, of: str) -> Best:
@@ -98,9 +91,9 @@ class Regimes:
         said = "; ".join(f"{self.names.method(m)}: {n}" for m, n in regime.methods.items())
         return Found(choice_of_methods(regime, others), f"Runs of these regimes: {said}.")
 
-    def curves(self, figures: bool) -> tuple[list[Drawing], list[TextTable]]:
-        """The primary metrics by the value of the declared key."""
-        values = self.values(self.declared.curve)
+    def curves(self, key: str, figures: bool) -> tuple[list[Drawing], list[TextTable]]:
+        """The primary metrics by the value of a key."""
+        values = self.values(key)
         metrics = self.names.judged(self.declared.primary_metrics)
         tables = [by_value_table(values, self.names, metric) for metric in metrics]
         marks = self._marks(values) if figures else {}
@@ -108,7 +101,7 @@ class Regimes:
         return drawn, tables
 
     def _marks(self, values: Values) -> dict[str, dict[tuple[str, str], Any]]:
-        """Regime → dataset × model → its value of the declared key, where all methods share one."""
+        """Regime → dataset × model → its value of the key, where all methods share one."""
         marks = {}
         for regime in self.declared.regimes:
             if regime.best == values.key and regime.of:

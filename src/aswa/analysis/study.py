@@ -54,17 +54,22 @@ class NoResults(LookupError):
 
 
 def analyse(
-    results_dir: Path, declared: Declaration, where: Iterable[str] = (), figures: bool = True
+    results_dir: Path,
+    declared: Declaration,
+    where: Iterable[str] = (),
+    figures: bool = True,
+    by: Sequence[str] = (),
 ) -> Report:
     """Read and analyse `results_dir/runs`; writes nothing.
 
     Args:
         where: `key=value` conditions on the config of the runs that tables and tests use.
         figures: draw them; they take most of the time of a small study.
+        by: dotted keys by whose values the primary metrics are given; none: the declared one.
 
     Raises:
         NoResults: no readable finished run, or none with a row.
-        ValueError: a condition of `where` or of a regime cannot be met.
+        ValueError: a condition of `where` or of a regime cannot be met, or no run has a key.
     """
     runs, problems = read_runs(results_dir)
     if not any(run.methods for run in runs):
@@ -82,14 +87,16 @@ def analyse(
         for regime, found in regimes.found()
     ]
     settings = varying_settings(runs)
-    drawings, tables = regimes.curves(figures) if declared.curve else ([], [])
+    by = by or ([declared.curve] if declared.curve else [])
+    curves = [regimes.curves(key, figures) for key in by]
     return Report(
         studies=tuple(studies or [folder.study(choose_settings(chosen))]),
         results=results_frame(folder.rows, {k: column(v) for k, v in settings.items()}),
         runs=runs_frame(runs, settings),
         costs=costs_frame(runs),
-        curves=tuple(drawings),
-        curve_tables=tuple(tables),
+        by=tuple(by),
+        curves=tuple(drawing for drawings, _ in curves for drawing in drawings),
+        curve_tables=tuple(table for _, tables in curves for table in tables),
         problems=(*problems, *folder.broken),
         notices=(
             *(f"--where {condition}" for condition in where),

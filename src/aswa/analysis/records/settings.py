@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from aswa.analysis.records.legacy import flatten
 from aswa.analysis.records.runs import EVALUATED, Run
+
+Coverage = Callable[[Run, str | None], int]
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,14 @@ class Choice:
     left_out: tuple[str, ...]  # a sentence for each other setting
 
 
-def choose_settings(runs: list[Run]) -> Choice:
+def choose_settings(runs: list[Run], coverage: Coverage | None = None) -> Choice:
     """For each dataset × model the setting that fills most cells, for each method likewise.
 
     A cell is one method at one seed. Ties go to more epochs, then to the order of the ids. Never
     pools two settings.
+
+    Args:
+        coverage: of the setting of a part of a run; the greatest is taken, whatever its cells.
     """
     kept: set[tuple[int, str]] = set()
     answering: set[int] = set()
@@ -44,12 +49,12 @@ def choose_settings(runs: list[Run]) -> Choice:
         for i in members:
             groups[str(runs[i].setting[part][0])].append(i)
 
-        def order(item: tuple[str, list[int]]) -> tuple[int, float, str]:
+        def order(item: tuple[str, list[int]]) -> tuple[int, int, float, str]:
             cells: set[tuple[str, int]] = set()
             for run in (alike := [runs[i] for i in item[1]]):
-                methods = [part] if part in run.methods else run.methods
-                cells.update((method, run.seed) for method in methods)
-            return -len(cells), -max(_epochs(run) for run in alike), item[0]
+                cells.update((method, run.seed) for method in methods_of(run, part))
+            covered = coverage(alike[0], part) if coverage else 0
+            return -covered, -len(cells), -max(_epochs(run) for run in alike), item[0]
 
         used, *others = [alike for _, alike in sorted(groups.items(), key=order)]
         left_out.extend(_left_out(runs[used[0]], [runs[i] for i in o], part) for o in others)
@@ -66,6 +71,11 @@ def choose_settings(runs: list[Run]) -> Choice:
             having = [i for i in best if method in runs[i].methods]
             kept.update((i, method) for i in choose(having, method))
     return Choice(frozenset(kept), frozenset(answering), tuple(left_out))
+
+
+def methods_of(run: Run, part: str | None) -> Iterable[str]:
+    """The methods of a run that the setting of a part is about."""
+    return [part] if part in run.methods else run.methods
 
 
 def _left_out(used: Run, others: list[Run], part: str | None) -> str:
@@ -100,11 +110,9 @@ def select_where(runs: list[Run], conditions: Iterable[str]) -> list[Run]:
         key, equals, wanted = condition.partition("=")
         if not equals or not key:
             raise ValueError(f"--where {condition!r}: write key=value, for example epochs=256")
-        values = [_lookup(run, key) for run in runs]
+        values = [lookup(run, key) for run in runs]
         if all(value is None for value in values):
-            known = sorted({k for run in runs for k in flatten(run.config)} | {"dataset", "model"})
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-            raise ValueError(f"--where {condition}: no run has {key!r}; nearest key: {near[0]!r}")
+            raise ValueError(f"--where {condition}: {no_key(runs, key)}")
         matching = [r for r, value in zip(runs, values, strict=True) if _equal(value, wanted)]
         if not matching:
             there = ", ".join(sorted({str(value) for value in values if value is not None}))
@@ -113,7 +121,15 @@ def select_where(runs: list[Run], conditions: Iterable[str]) -> list[Run]:
     return runs
 
 
-def _lookup(run: Run, key: str) -> Any:
+def no_key(runs: list[Run], key: str) -> str:
+    """That no run has a key, and which is the nearest."""
+    known = sorted({k for run in runs for k in flatten(run.config)} | {"dataset", "model"})
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    return f"no run has {key!r}; nearest key: {near[0]!r}"
+
+
+def lookup(run: Run, key: str) -> Any:
+    """The value of a dotted key of a run, of a group its name; None without one."""
     own = {"dataset": run.dataset, "model": run.model, "seed": run.seed, "run_id": run.run_id}
     value = own[key] if key in own else configured(run, key)
     return value.get("name") if isinstance(value, dict) else value

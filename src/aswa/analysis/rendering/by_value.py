@@ -57,6 +57,7 @@ def by_value_table(values: Values, names: Names, name: str) -> TextTable:
     The best value of a row in bold. A mean over units is of those values that every unit has.
     """
     metric, long, columns = names.metric(name), means(values, name), list(values.cells)
+    option = values.key.rpartition(".")[2]
     wide = long.pivot(index=[*UNIT, "optimizer"], columns="setting", values="mean")
     of_cell = dict(zip(wide.index, wide.reindex(columns=columns).to_numpy(), strict=True))
     methods = names.in_order(long["optimizer"])
@@ -76,14 +77,29 @@ def by_value_table(values: Values, names: Names, name: str) -> TextTable:
     for method, means_of_units in of_all_units(long, columns).items():
         add(MEAN, method, means_of_units)
     return TextTable(
-        stem=f"test_{metric.stem}_by_{values.key}",
-        title=f"Test {metric.title} by {values.key}, mean over seeds",
-        header=("dataset", "model", "method", *(f"{values.key}={value}" for value in columns)),
+        stem=f"test_{metric.stem}_by_{values.stem}",
+        title=f"Test {metric.title} by {label(values.key, names)}, mean over seeds",
+        header=("dataset", "model", "method", *(f"{option}={value}" for value in columns)),
         rows=tuple(rows),
         numbers=long,
         bold=frozenset(bold),
-        note="The best value of each row in bold; it is the best on test, and chooses nothing.",
+        note="The best value of each row in bold; it is the best on test, and chooses nothing."
+        + differs_along(values),
     )
+
+
+def label(key: str, names: Names) -> str:
+    """Of an axis: `optimizer.aswa.start` → `start of ASWA`, `model.dim` → `dim`."""
+    group, _, own = key.partition(".")
+    method, _, option = own.partition(".")
+    if group == "optimizer" and option:
+        return f"{option} of {names.method(method)}"
+    return key.rpartition(".")[2]
+
+
+def differs_along(values: Values) -> str:
+    """A sentence on the other keys that differ, or nothing."""
+    return f" Along with it differ: {', '.join(values.along)}." if values.along else ""
 
 
 @matplotlib.rc_context(STYLE)
@@ -112,7 +128,7 @@ def by_value(values: Values, names: Names, name: str, marks: Marks) -> Drawing:
         for unit_values, style in zip(marks.values(), MARKS, strict=False):
             if unit in unit_values:
                 axis.axvline(place[unit_values[unit]], **style)
-    figure.supxlabel(values.key, fontsize=9)
+    figure.supxlabel(label(values.key, names), fontsize=9)
     figure.supylabel(f"test {metric.title}", fontsize=9)
     handles = [Line2D([], [], label=names.method(m), **_style(s)) for m, s in looks.items()]
     handles += [
@@ -123,10 +139,11 @@ def by_value(values: Values, names: Names, name: str, marks: Marks) -> Drawing:
     figure.legend(handles=handles, loc="outside upper center", ncols=ncols, fontsize=8)
     marked = f" Vertical lines: {'; '.join(marks)}." if marks else ""
     caption = (
-        f"Test {metric.title} by {values.key}, mean over seeds, for every method of one and the "
-        f"same runs.{marked} The panel of the mean is of all dataset × model units."
+        f"Test {metric.title} by {label(values.key, names)}, mean over seeds, for every method of "
+        f"one and the same runs.{marked}{differs_along(values)} The panel of the mean is of all "
+        "dataset × model units."
     )
-    return finish(figure, f"{metric.stem}_by_{values.key}", caption)
+    return finish(figure, f"{metric.stem}_by_{values.stem}", caption)
 
 
 def _style(style: Look) -> dict[str, Any]:

@@ -98,7 +98,8 @@ class Report:
     results: pd.DataFrame
     runs: pd.DataFrame  # a row a run, with the settings that vary
     costs: pd.DataFrame
-    curves: tuple[Drawing, ...]  # metrics by the declared key
+    by: tuple[str, ...]  # keys by whose values metrics are given
+    curves: tuple[Drawing, ...]
     curve_tables: tuple[TextTable, ...]
     problems: tuple[Problem, ...]
     notices: tuple[str, ...]  # about all studies
@@ -252,13 +253,17 @@ def print_summary(report: Report, page: Path, console: Console) -> None:
         tables = study.metric_tables
         primary = [tables[m] for m in study.declared.primary_metrics if m in tables]
         for table in primary or list(tables.values())[:1]:
-            drawn = _terminal_table(table)
-            fits = Measurement.get(console, console.options, drawn).maximum < console.width
-            # Cut cells would be worse than long lines.
-            console.print(drawn if fits else Text(table.markdown()), soft_wrap=not fits)
+            print_table(table, console)
     for sentence in report.answer():
         console.print(Text(sentence))
     console.print(Text(f"report: {page}"), soft_wrap=True)
+
+
+def print_table(table: TextTable, console: Console) -> None:
+    """In markdown where it is too wide: cut cells would be worse than long lines."""
+    drawn = _terminal_table(table)
+    fits = Measurement.get(console, console.options, drawn).maximum < console.width
+    console.print(drawn if fits else Text(table.markdown()), soft_wrap=not fits)
 
 
 def _terminal_table(table: TextTable) -> Table:
