@@ -91,7 +91,7 @@ def test_files_and_axes_have_readable_names(axes: Path, capsys: pytest.CaptureFi
     numbers = pd.read_csv(tables / "test_mrr_by_optimizer_aswa_start.csv")
     assert len(numbers) == len(MODELS) * len(METHODS) * 3
     shown = capsys.readouterr().out
-    assert "Test MRR by start of ASWA" in shown and "start=75" in shown
+    assert "Test MRR by start (ASWA)" in shown and "start=75" in shown
     names = analyse(axes, load_declaration(), figures=False).studies[0].names
     assert label("dataset.valid_share", names) == "valid_share"
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from aswa.analysis.records.long_table import UNIT
@@ -89,11 +90,11 @@ def by_value_table(values: Values, names: Names, name: str) -> TextTable:
 
 
 def label(key: str, names: Names) -> str:
-    """Of an axis: `optimizer.aswa.start` → `start of ASWA`, `model.dim` → `dim`."""
+    """Of an axis: `optimizer.aswa.start` → `start (ASWA)`, `model.dim` → `dim`."""
     group, _, own = key.partition(".")
     method, _, option = own.partition(".")
     if group == "optimizer" and option:
-        return f"{option} of {names.method(method)}"
+        return f"{option} ({names.method(method)})"
     return key.rpartition(".")[2]
 
 
@@ -128,15 +129,13 @@ def by_value(values: Values, names: Names, name: str, marks: Marks) -> Drawing:
         for unit_values, style in zip(marks.values(), MARKS, strict=False):
             if unit in unit_values:
                 axis.axvline(place[unit_values[unit]], **style)
-    figure.supxlabel(label(values.key, names), fontsize=9)
-    figure.supylabel(f"test {metric.title}", fontsize=9)
+    _label_edges(figure, label(values.key, names), f"test {metric.title}")
     handles = [Line2D([], [], label=names.method(m), **_style(s)) for m, s in looks.items()]
     handles += [
         Line2D([], [], label=textwrap.fill(title, LABEL_WIDTH), **style)
         for title, style in zip(marks, MARKS, strict=False)
     ]
-    ncols = max(2, int(figure.get_figwidth() // 2.5))
-    figure.legend(handles=handles, loc="outside upper center", ncols=ncols, fontsize=8)
+    _legend(figure, handles)
     marked = f" Vertical lines: {'; '.join(marks)}." if marks else ""
     caption = (
         f"Test {metric.title} by {label(values.key, names)}, mean over seeds, for every method of "
@@ -144,6 +143,32 @@ def by_value(values: Values, names: Names, name: str, marks: Marks) -> Drawing:
         "dataset × model units."
     )
     return finish(figure, f"{metric.stem}_by_{values.stem}", caption)
+
+
+def _label_edges(figure: Figure, x: str, y: str) -> None:
+    """Name the axes at the left of each row and below the last panel of each column."""
+    lowest: dict[int, Axes] = {}
+    for axis in (each for each in figure.axes if each.get_visible()):
+        place = axis.get_subplotspec()
+        assert place is not None
+        lowest[place.colspan.start] = axis
+        if place.is_first_col():
+            axis.set_ylabel(y)
+    for axis in lowest.values():
+        axis.set_xlabel(x)
+
+
+def _legend(figure: Figure, handles: list[Line2D]) -> None:
+    """In the first place of the grid without a panel; over all panels where there is none."""
+    free = next((axis for axis in figure.axes if not axis.get_visible()), None)
+    if free is None:
+        ncols = max(2, int(figure.get_figwidth() // 2.5))
+        figure.legend(handles=handles, loc="outside upper center", ncols=ncols, fontsize=8)
+        return
+    free.set_visible(True)
+    free.axis("off")
+    legend = free.legend(handles=handles, loc="center left", fontsize=8, handlelength=4)
+    legend.set_in_layout(False)  # it would push the panels above it apart
 
 
 def _style(style: Look) -> dict[str, Any]:
