@@ -11,8 +11,8 @@ VERSIONS := $(if $(LATEST),,-c constraints.txt)
 FAST := not slow and not gpu and not slurm and not root
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reproduce-paper reproduce-images reproduce-queries ablation search-lr test test-all lint notebooks \
-	bench bench-large bench-queries bench-sweeps bench-images peers clean
+.PHONY: help setup reproduce reproduce-paper reproduce-images reproduce-queries ablation sensitivity search-lr test \
+	test-all lint notebooks bench bench-large bench-queries bench-sweeps bench-images peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 20
@@ -50,6 +50,12 @@ ablation: setup  ## what in ASWA matters: the experiment of docs/ablation.md
 	$(BIN)/aswa-train experiment=ablation results_dir=$(RESULTS)/ablation
 	$(BIN)/aswa-train experiment=ablation_images results_dir=$(RESULTS)/ablation
 	$(BIN)/aswa-analyze $(RESULTS)/ablation --plan ablation
+
+sensitivity: setup  ## start, interval, validation share, size, length: docs/sensitivity.md; half an hour
+	for axis in start every valid dim epochs; do \
+		$(BIN)/aswa-train experiment=sensitivity_$$axis results_dir=$(RESULTS)/sensitivity || exit; done
+	$(BIN)/aswa-analyze $(RESULTS)/sensitivity --by optimizer.aswa.start --by optimizer.aswa.every \
+		--by dataset.valid_share --by model.dim --by epochs
 
 search-lr: setup  ## the search of learning rates; writes results/search_lr.csv
 	$(BIN)/aswa-train experiment=search_lr results_dir=$(RESULTS)/search_lr
