@@ -23,8 +23,8 @@ from aswa.analysis.records.long_table import (
     rows_frame,
 )
 from aswa.analysis.records.names import Names, merged
-from aswa.analysis.records.regimes import Values
 from aswa.analysis.records.runs import Run, read_runs
+from aswa.analysis.records.values import Values
 from aswa.analysis.regimes import Regimes
 from aswa.analysis.rendering.by_value import by_value, by_value_table, means, of_all_units
 from aswa.analysis.rendering.report import csv_bytes
@@ -91,6 +91,16 @@ def selection_bias(values: Values, names: Names) -> TextTable:
         units.reset_index(),
         note="Mean over the units, and their range.",
     )
+
+
+def growth(bias: TextTable, values: Values, names: Names) -> str:
+    """How far the difference grows from the largest share to the smallest."""
+    least, most = min(values.cells), max(values.cells)
+    mean = bias.numbers.groupby("setting").mean(numeric_only=True)
+    grown = mean.loc[least] - mean.loc[most]
+    methods = [method for method in names.in_order(grown.index) if method != "sgd"]
+    told = ", ".join(f"{names.method(method)} {grown[method]:+.3f}" for method in methods)
+    return f"From valid_share={most} to {least} it grows by: {told}."
 
 
 def _with_range(numbers: pd.Series) -> str:
@@ -181,7 +191,8 @@ def main(results: Path) -> None:
         fill(PAGE, axis, f"{figure}\n\n{sentences(axis, values, names)}")
     every, share = (regimes.values(AXES[axis]) for axis in ("every", "valid"))
     fill(PAGE, "noise", write_table(noise_table()))
-    fill(PAGE, "bias", write_table(selection_bias(share, names)))
+    bias = selection_bias(share, names)
+    fill(PAGE, "bias", f"{write_table(bias)}\n\n{growth(bias, share, names)}")
     costs = write_table(costs_table(shares_of_training(runs, every, 1)))
     fill(PAGE, "costs", f"{costs}\n\n{look_ahead(runs, every)}")
     fill(PAGE, "made", made_with(runs))

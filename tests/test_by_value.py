@@ -14,24 +14,32 @@ from aswa.analysis.rendering.by_value import label
 from aswa.analysis.rendering.report import Report
 from aswa.analysis.study import analyse
 from aswa.analyze import main
-from written_runs import write_run
+from written_runs import edit, write_run
 
 METHODS = ("sgd", "swa", "aswa")
 MODELS = ("complex", "distmult")
 
 
-def run(root: Path, model: str, score: float, epochs: int = 300, **aswa: int) -> None:
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def run(
+    root: Path, model: str, score: float, epochs: int = 300, dim: int = 128, **aswa: int
+) -> Path:
     """A run whose ASWA has a test MRR of `score`; of the others it is 0.4."""
     aswa = {"start": 0, "every": 1, **aswa}
     options = {"aswa": aswa, "swa": {"start": epochs * 3 // 4}}
-    run_id = f"{model}-{epochs}-{aswa['start']}-{aswa['every']}"
+    run_id = f"{model}-{epochs}-{dim}-{aswa['start']}-{aswa['every']}"
     path = write_run(root, model=model, methods=METHODS, epochs=epochs, options=options,
                      run_id=run_id, history=False)  # fmt: skip
-    record = json.loads(path.read_text())
+    record = read(path)
+    record["setting"]["shared"]["model.dim"] = dim
     for row in record["rows"]:
         row["value"] = score if row["optimizer"] == "aswa" else 0.4
-    record.pop("sha256", None)
-    path.write_text(json.dumps(record))
+    edit(path, rows=record["rows"], setting=record["setting"])
+    return path
 
 
 @pytest.fixture
@@ -75,11 +83,25 @@ def test_methods_without_the_key_are_there_and_flat(axes: Path) -> None:
 
 
 def test_a_key_that_follows_the_other_is_named(axes: Path) -> None:
-    """SWA's start is a part of the epochs."""
+    """SWA's start is a part of the epochs. So are keys of runs that are in no curve."""
     (table,) = by(axes, "epochs").curve_tables
-    assert table.note.endswith("Along with it differ: optimizer.swa.start.")
+    assert "Along with it differ: optimizer.swa.start." in table.note
+    assert "other optimizer.aswa.every, optimizer.aswa.start are left aside" in table.note
     (table,) = by(axes, "optimizer.aswa.every").curve_tables
-    assert "Along" not in table.note
+    assert "Along" not in table.note and "other epochs, optimizer.aswa.start" in table.note
+
+
+def test_equal_settings_are_chosen_alike_in_every_unit(tmp_path: Path) -> None:
+    """Of two whole curves one is taken, the same for both models, whatever the hashes say."""
+    for model, ids in zip(MODELS, ("ab", "ba"), strict=True):
+        for dim, shared in zip((64, 256), ids, strict=True):
+            for start in (0, 50):
+                path = run(tmp_path, model, dim / 1000, start=start, dim=dim)
+                edit(path, setting_ids={**read(path)["setting_ids"], "shared": shared})
+    report = by(tmp_path, "optimizer.aswa.start")
+    assert means(report, "aswa", "complex") == means(report, "aswa", "distmult")
+    assert len(set(means(report, "aswa").values())) == 1
+    assert "Runs of other model.dim are left aside" in report.curve_tables[0].note
 
 
 def test_files_and_axes_have_readable_names(axes: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from aswa.analysis.declaration import load_declaration
 from aswa.analysis.records.names import merged
-from aswa.analysis.records.regimes import Values
 from aswa.analysis.records.runs import read_runs
+from aswa.analysis.records.values import Values
 from aswa.analysis.regimes import Regimes
 from aswa.analysis.study import Folder
-from written_runs import write_run
+from written_runs import edit, write_run
 
 ROOT = Path(__file__).resolve().parents[1]
 # Validation and test MRR; the gap of ASWA is .02 wider than SGD's at one share, .05 at the other.
@@ -42,8 +42,7 @@ def values(tmp_path: Path) -> Values:
                 row["value"] = scores[row["optimizer"]][row["split"] == "test"]
             record["config"]["dataset"]["valid_share"] = share
             record["setting_ids"]["shared"] = f"{model}{share}"
-            record.pop("sha256", None)
-            path.write_text(json.dumps(record))
+            edit(path, **record)
     runs, declared = read_runs(tmp_path)[0], load_declaration()
     names = merged(run.names for run in runs)[0]
     folder = Folder(tmp_path, declared, runs, runs, names, figures=False)
@@ -54,10 +53,12 @@ def test_bias_is_the_gap_less_that_of_the_last_epoch(
     sensitivity: ModuleType, values: Values
 ) -> None:
     names = next(iter(values.cells.values())).names
-    rows = {row[0]: row[1:] for row in sensitivity.selection_bias(values, names).rows}
+    bias = sensitivity.selection_bias(values, names)
+    rows = {row[0]: row[1:] for row in bias.rows}
     assert [text.split()[0] for text in rows["ASWA"]] == ["+0.050", "+0.020"]
     assert [text.split()[0] for text in rows["Early stopping"]] == ["+0.050", "+0.010"]
     assert [text.split()[0] for text in rows["SGD: the difference itself"]] == ["-0.050", "-0.100"]
+    assert sensitivity.growth(bias, values, names).endswith("Early stopping +0.040, ASWA +0.030.")
 
 
 def test_a_sentence_has_the_lead_over_the_best_epoch(

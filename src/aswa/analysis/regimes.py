@@ -10,19 +10,16 @@ from aswa.analysis.records.long_table import Cells
 from aswa.analysis.records.names import Names
 from aswa.analysis.records.regimes import (
     Best,
-    Values,
-    along,
     areas,
     best_values,
     choice_of_best,
     choice_of_methods,
-    choice_within,
-    choices_by_value,
     meeting,
     said_of_best,
 )
 from aswa.analysis.records.runs import Run
-from aswa.analysis.records.settings import Choice
+from aswa.analysis.records.settings import Choice, choice_within
+from aswa.analysis.records.values import Values, along, aside, choices_by_value
 from aswa.analysis.rendering.by_value import by_value, by_value_table, units_of
 from aswa.analysis.rendering.drawing import Drawing
 from aswa.analysis.rendering.tables import TextTable
@@ -59,7 +56,8 @@ class Regimes:
         if key not in self._values:
             choices = choices_by_value(self.runs, key)
             cells = {value: self._cells(choice) for value, choice in choices.items()}
-            self._values[key] = Values(key, choices, cells, along(self.runs, choices, key))
+            others = (along(self.runs, choices, key), aside(self.runs, choices, key))
+            self._values[key] = Values(key, choices, cells, *others)
         return self._values[key]
 
     def best(self, key: str, of: str) -> Best:

@@ -1,128 +1,23 @@
-"""Which runs a declared regime is about; runs of several values of a key, side by side."""
+"""Which runs a declared regime is about, and what is best or the mean over the values of a key."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
-import orjson
-import pandas as pd
 
 from aswa.analysis.declaration import Regime
 from aswa.analysis.records.long_table import CELL, RESULT_COLUMNS, UNIT, Cells
 from aswa.analysis.records.names import Names
 from aswa.analysis.records.runs import Run
-from aswa.analysis.records.settings import (
-    Choice,
-    Coverage,
-    choose_settings,
-    lookup,
-    methods_of,
-    no_key,
-    select_where,
-)
+from aswa.analysis.records.settings import Choice, select_where
+from aswa.analysis.records.values import Values
 
 Unit = tuple[str, str]  # dataset, model
 Best = dict[tuple[str, str, str], Any]  # (dataset, model, method) → value
-
-
-@dataclass(frozen=True)
-class Values:
-    """Runs by the value of a key, each value with the choice of its settings.
-
-    Attributes:
-        choices: value → choice; its indices are into all runs.
-        cells: as `choose_cells` gives them for each value.
-        along: other keys whose values differ within a dataset × model × method.
-    """
-
-    key: str
-    choices: dict[Any, Choice]
-    cells: dict[Any, Cells]
-    along: tuple[str, ...] = ()
-
-    @property
-    def stem(self) -> str:
-        """The key as part of a file name."""
-        return self.key.replace(".", "_")
-
-    def frame(self) -> pd.DataFrame:
-        """All cells, with the value as the column `setting`."""
-        parts = [cells.table.assign(setting=value) for value, cells in self.cells.items()]
-        return pd.concat(parts, ignore_index=True)
-
-
-def choices_by_value(runs: list[Run], key: str) -> dict[Any, Choice]:
-    """For each value of a dotted key, in order, the choice among its runs.
-
-    Where the runs of a value have several settings, the one is taken that fills most cells over all
-    values, the key left aside. Runs without the key are left out.
-
-    Raises:
-        ValueError: no run has the key.
-    """
-    having = [(i, value) for i, run in enumerate(runs) if (value := _value(run, key)) is not None]
-    if not having:
-        raise ValueError(no_key(runs, key))
-    covered: dict[Any, set[Any]] = defaultdict(set)
-    for i, value in having:
-        for part in runs[i].setting:
-            methods = methods_of(runs[i], part)
-            covered[_rest(runs[i], part, key)] |= {(value, m, runs[i].seed) for m in methods}
-
-    def coverage(run: Run, part: str | None) -> int:
-        return len(covered[_rest(run, part, key)])
-
-    values = sorted({value for _, value in having}, key=lambda v: (isinstance(v, str), v))
-    return {v: choice_within(runs, [i for i, own in having if own == v], coverage) for v in values}
-
-
-def along(runs: list[Run], choices: Mapping[Any, Choice], key: str) -> tuple[str, ...]:
-    """Other keys that differ over the values within a dataset × model × method, sorted."""
-    settings: Counter[Any] = Counter()  # of a part of a dataset × model
-    items: dict[Any, Counter[tuple[str, bytes]]] = defaultdict(Counter)
-    for choice in choices.values():
-        for i, method in choice.kept:
-            for part in (None, method):
-                *who, rest = _rest(runs[i], part, key)
-                settings[tuple(who)] += 1
-                items[tuple(who)].update(
-                    (k, orjson.dumps(v)) for k, v in orjson.loads(rest).items()
-                )
-    pairs = (
-        (k, n < settings[who]) for who, all_of in items.items() for (k, _), n in all_of.items()
-    )
-    return tuple(sorted({name for name, differs in pairs if differs}))
-
-
-def _value(run: Run, key: str) -> Any:
-    """One value of a key. Raises ValueError for a list."""
-    value = lookup(run, key)
-    if isinstance(value, list):
-        raise ValueError(f"{key} is a list in the configuration of run {run.run_id}, not a value")
-    return value
-
-
-def _rest(run: Run, part: str | None, key: str) -> tuple[str, str, str | None, bytes]:
-    """The setting of a part of a run without a key, or without a group and all in it."""
-    flat = run.setting[part][1]
-    kept = {name: v for name, v in flat.items() if name != key and not name.startswith(f"{key}.")}
-    return run.dataset, run.model, part, orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
-
-
-def choice_within(runs: list[Run], kept: Iterable[int], coverage: Coverage | None = None) -> Choice:
-    """`choose_settings` among some of the runs; indices are into all of them."""
-    places = list(kept)
-    choice = choose_settings([runs[i] for i in places], coverage)
-    return replace(
-        choice,
-        kept=frozenset((places[i], method) for i, method in choice.kept),
-        answering=frozenset(places[i] for i in choice.answering),
-    )
 
 
 def meeting(runs: list[Run], where: dict[str, Any]) -> list[int]:

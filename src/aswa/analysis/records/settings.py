@@ -9,13 +9,13 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aswa.analysis.records.legacy import flatten
 from aswa.analysis.records.runs import EVALUATED, Run
 
-Coverage = Callable[[Run, str | None], int]
+Rank = Callable[[Run, str | None], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Choice:
     left_out: tuple[str, ...]  # a sentence for each other setting
 
 
-def choose_settings(runs: list[Run], coverage: Coverage | None = None) -> Choice:
+def choose_settings(runs: list[Run], rank: Rank | None = None) -> Choice:
     """For each dataset × model the setting that fills most cells, for each method likewise.
 
     A cell is one method at one seed. Ties go to more epochs, then to the order of the ids. Never
     pools two settings.
 
     Args:
-        coverage: of the setting of a part of a run; the greatest is taken, whatever its cells.
+        rank: of the setting of a part of a run; the smallest is taken, whatever its cells.
     """
     kept: set[tuple[int, str]] = set()
     answering: set[int] = set()
@@ -49,12 +49,12 @@ def choose_settings(runs: list[Run], coverage: Coverage | None = None) -> Choice
         for i in members:
             groups[str(runs[i].setting[part][0])].append(i)
 
-        def order(item: tuple[str, list[int]]) -> tuple[int, int, float, str]:
+        def order(item: tuple[str, list[int]]) -> tuple[Any, ...]:
             cells: set[tuple[str, int]] = set()
             for run in (alike := [runs[i] for i in item[1]]):
                 cells.update((method, run.seed) for method in methods_of(run, part))
-            covered = coverage(alike[0], part) if coverage else 0
-            return -covered, -len(cells), -max(_epochs(run) for run in alike), item[0]
+            first = rank(alike[0], part) if rank else ()
+            return *first, -len(cells), -max(_epochs(run) for run in alike), item[0]
 
         used, *others = [alike for _, alike in sorted(groups.items(), key=order)]
         left_out.extend(_left_out(runs[used[0]], [runs[i] for i in o], part) for o in others)
@@ -71,6 +71,17 @@ def choose_settings(runs: list[Run], coverage: Coverage | None = None) -> Choice
             having = [i for i in best if method in runs[i].methods]
             kept.update((i, method) for i in choose(having, method))
     return Choice(frozenset(kept), frozenset(answering), tuple(left_out))
+
+
+def choice_within(runs: list[Run], kept: Iterable[int], rank: Rank | None = None) -> Choice:
+    """`choose_settings` among some of the runs; indices are into all of them."""
+    places = list(kept)
+    choice = choose_settings([runs[i] for i in places], rank)
+    return replace(
+        choice,
+        kept=frozenset((places[i], method) for i, method in choice.kept),
+        answering=frozenset(places[i] for i in choice.answering),
+    )
 
 
 def methods_of(run: Run, part: str | None) -> Iterable[str]:

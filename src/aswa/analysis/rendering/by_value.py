@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 
 from aswa.analysis.records.long_table import UNIT
 from aswa.analysis.records.names import Names
-from aswa.analysis.records.regimes import Unit, Values
+from aswa.analysis.records.regimes import Unit
+from aswa.analysis.records.values import Values
 from aswa.analysis.rendering.appearance import STYLE, Look, look
 from aswa.analysis.rendering.drawing import Drawing, finish, panels
 from aswa.analysis.rendering.tables import TextTable
@@ -85,7 +86,7 @@ def by_value_table(values: Values, names: Names, name: str) -> TextTable:
         numbers=long,
         bold=frozenset(bold),
         note="The best value of each row in bold; it is the best on test, and chooses nothing."
-        + differs_along(values),
+        + other_keys(values),
     )
 
 
@@ -98,9 +99,12 @@ def label(key: str, names: Names) -> str:
     return key.rpartition(".")[2]
 
 
-def differs_along(values: Values) -> str:
-    """A sentence on the other keys that differ, or nothing."""
-    return f" Along with it differ: {', '.join(values.along)}." if values.along else ""
+def other_keys(values: Values) -> str:
+    """Sentences on the other keys that differ along the curves, and on runs that are in none."""
+    along, aside = (", ".join(keys) for keys in (values.along, values.aside))
+    return (f" Along with it differ: {along}." if along else "") + (
+        f" Runs of other {aside} are left aside; --where takes them." if aside else ""
+    )
 
 
 @matplotlib.rc_context(STYLE)
@@ -139,7 +143,7 @@ def by_value(values: Values, names: Names, name: str, marks: Marks) -> Drawing:
     marked = f" Vertical lines: {'; '.join(marks)}." if marks else ""
     caption = (
         f"Test {metric.title} by {label(values.key, names)}, mean over seeds, for every method of "
-        f"one and the same runs.{marked}{differs_along(values)} The panel of the mean is of all "
+        f"one and the same runs.{marked}{other_keys(values)} The panel of the mean is of all "
         "dataset × model units."
     )
     return finish(figure, f"{metric.stem}_by_{values.stem}", caption)
