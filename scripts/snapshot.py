@@ -229,8 +229,8 @@ def everything_said(study: Study, metric: str) -> list[str]:
 
 
 def answer(report: Report) -> str:
-    """The primary sentences: of each primary question one, as a list where there are several."""
-    found = report.primary()
+    """The sentences that answer; of declared regimes the first two, which are the questions."""
+    found = [study.primary()[0] for study in report.studies[:2]]
     return found[0] if len(found) == 1 else "\n".join(f"- {said}" for said in found)
 
 
