@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 
+PERSONS = ("Polyak",)  # names that stay as they are inside a sentence
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric as a record declares it; `higher_is_better` is None where no record says it.
@@ -56,7 +59,8 @@ class Names:
     def prose(self, name: str) -> str:
         """As inside a sentence: `early stopping`, but `ASWA`."""
         label = self.method(name)
-        return label.lower() if label.split()[0].istitle() else label
+        first = label.split()[0]
+        return label.lower() if first.istitle() and first not in PERSONS else label
 
     def in_order(self, methods: Iterable[str]) -> list[str]:
         """Methods in the order of tables, undeclared ones last by name. No duplicates."""
