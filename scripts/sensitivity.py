@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from snapshot import ROOT, facts, fill, made_with
+from snapshot import ROOT, fill, made_with, runs_frame
 
 from aswa.analysis.declaration import load_declaration
 from aswa.analysis.records.long_table import (
@@ -25,6 +25,7 @@ from aswa.analysis.records.long_table import (
 from aswa.analysis.records.names import Names, merged
 from aswa.analysis.records.runs import Run, read_runs
 from aswa.analysis.records.values import Values
+from aswa.analysis.records.varying import column, varying_settings
 from aswa.analysis.regimes import Regimes
 from aswa.analysis.rendering.by_value import by_value, by_value_table, means, of_all_units
 from aswa.analysis.rendering.report import csv_bytes
@@ -62,9 +63,14 @@ def sentences(axis: str, values: Values, names: Names) -> str:
         f"{names.method(method)} {', '.join(f'{mean:.3f}' for mean in overall[method])}"
         for method in ("aswa", *(() if axis in OF_ASWA else (CONTROL,)))
     ]
+    best: dict[str, list[str]] = {}
+    for i, value in enumerate(values.cells):
+        first = max(overall, key=lambda method, i=i: overall[method][i])
+        best.setdefault(names.method(first), []).append(str(value))
+    highest = "; ".join(f"{method} at {', '.join(found)}" for method, found in best.items())
     return (
         f"Test MRR at {option} = {where}, mean over the units: {'; '.join(each)}. ASWA minus early "
-        f"stopping, and the units in which ASWA is ahead: {leads(values)}."
+        f"stopping, and the units in which ASWA is ahead: {leads(values)}. Highest: {highest}."
     )
 
 
@@ -108,8 +114,11 @@ def _with_range(numbers: pd.Series) -> str:
 
 
 def shares_of_training(runs: list[Run], values: Values, value: Any) -> pd.DataFrame:
-    """Time of a method over that of training: rows dataset × model, columns methods."""
-    used = {i for i, _ in values.choices[value].kept}
+    """Time of a method over that of training: rows dataset × model, columns methods.
+
+    Of the runs whose ASWA is kept: other methods are kept of runs with other options of ASWA too.
+    """
+    used = {i for i, method in values.choices[value].kept if method == "aswa"}
     costs = method_costs_frame([runs[i] for i in sorted(used)])
     return costs.pivot_table(index=UNIT, columns="optimizer", values="of_training")
 
@@ -154,7 +163,10 @@ def noise_table() -> TextTable:
     for (dataset, model), part in frame.groupby(UNIT):
         of_share = part.set_index("share")
         first = of_share.iloc[0]
-        stds = [f"{of_share['score_std'][s]:.3f} / {of_share['gain_std'][s]:.3f}" for s in shares]
+        stds = [
+            f"{row.score_std:.3f} / {row.gain_std:.3f} ({row.triples})"
+            for row in (of_share.loc[share] for share in shares)
+        ]
         score, gain = f"{first['score']:.3f}", f"{first['gain']:+.3f}"
         rows.append((str(dataset), str(model), score, gain, *stds))
     return TextTable(
@@ -163,7 +175,8 @@ def noise_table() -> TextTable:
         ("dataset", "model", "MRR of ASWA", "over early stopping", *(f"share={s}" for s in shares)),
         tuple(rows),
         frame,
-        note="Of the MRR / of the difference between the two methods' weights on one draw.",
+        note="Of the MRR / of the difference between the two methods' weights on one draw; in "
+        "brackets the triples of a draw.",
     )
 
 
@@ -196,9 +209,9 @@ def main(results: Path) -> None:
     costs = write_table(costs_table(shares_of_training(runs, every, 1)))
     fill(PAGE, "costs", f"{costs}\n\n{look_ahead(runs, every)}")
     fill(PAGE, "made", made_with(runs))
-    results_frame(rows_frame(runs)).to_parquet(TARGET / "results.parquet", index=False)
-    told = pd.DataFrame([facts(run, "aswa") for run in runs])
-    told.sort_values([*UNIT, "seed", "run_id"]).to_parquet(TARGET / "runs.parquet", index=False)
+    settings = {key: column(found) for key, found in varying_settings(runs).items()}
+    results_frame(rows_frame(runs), settings).to_parquet(TARGET / "results.parquet", index=False)
+    runs_frame(runs, "aswa").to_parquet(TARGET / "runs.parquet", index=False)
 
 
 if __name__ == "__main__":

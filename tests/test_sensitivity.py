@@ -68,7 +68,8 @@ def test_a_sentence_has_the_lead_over_the_best_epoch(
     said = sensitivity.sentences("valid", values, names)
     assert "at valid_share = 0.1, 1.0" in said
     assert "ASWA 0.550, 0.600; Early stopping 0.500, 0.500." in said
-    assert said.endswith("+0.050 (2 of 2), +0.100 (2 of 2).")
+    assert "ASWA is ahead: +0.050 (2 of 2), +0.100 (2 of 2)." in said
+    assert said.endswith("Highest: ASWA at 0.1, 1.0.")
 
 
 def test_aswa_holds_two_copies_and_saves_one(monkeypatch: pytest.MonkeyPatch) -> None:
