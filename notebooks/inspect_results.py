@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Inspect results
 #
-# The numbers are those of `make reproduce`, committed in `results/reproduce`. For runs of your own,
+# The numbers are those of `experiment=tuned`, committed in `results/tuned`. For runs of your own,
 # `aswa-analyze RESULTS_DIR` writes a `results.parquet` of the same form to `RESULTS_DIR/analysis`.
 
 # %%
@@ -35,7 +35,7 @@ from aswa.analysis.statistics.comparisons import declared_tests
 from aswa.analysis.statistics.evidence import gather
 
 ROOT = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "pyproject.toml").is_file())
-RESULTS = ROOT / "results" / "reproduce"
+RESULTS = ROOT / "results" / "tuned"
 
 # %% [markdown]
 # ## Load and filter
