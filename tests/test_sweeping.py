@@ -304,7 +304,7 @@ def test_the_same_run_twice_in_a_sweep_is_one(tmp_path: Path) -> None:
     config: RunConfig = load([*SMALL, f"results_dir={tmp_path}"])
     done = train("-m", *SMALL, "seed=0", "lr=0.01,1e-2", f"results_dir={tmp_path}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("1 runs\n")
+    assert done.stdout.startswith("1 run\n")
     assert (config.folder / "result.json").exists()
 
 
