@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-
 PERSONS = ("Polyak",)  # names that stay as they are inside a sentence
 
 
