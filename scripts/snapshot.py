@@ -45,12 +45,6 @@ class Snapshot(NamedTuple):
     tables: tuple[str, ...] = ()
     answer: str | None = None  # a page that shows the answer alone
     block: str = "results"  # between which marks of the page
-    regimes: tuple[str, ...] = ()  # of the declared ones, those that the page shows
-
-    @property
-    def endings(self) -> list[str]:
-        """Of the names of files."""
-        return [f"_{regime}" for regime in self.regimes] or [""]
 
 
 SNAPSHOTS = {
@@ -60,7 +54,6 @@ SNAPSHOTS = {
         "docs/results.md",
         declared="reproduce",
         answer="README.md",
-        regimes=("paper", "own_rate", "tuned", "area", "cross"),
     ),
     "tuned": Snapshot("results/tuned", "aswa-train experiment=tuned", "docs/tuned.md"),
     "paper_graphs": Snapshot(
@@ -122,16 +115,18 @@ def copy_analysis(name: str, results: Path) -> None:
     target = ROOT / "results" / name
     target.mkdir(parents=True, exist_ok=True)
     chosen = SNAPSHOTS[name]
+    declared = load_declaration(chosen.declared)
+    endings = [f"_{regime.name}" for regime in declared.regimes] or [""]
     files = ["results.parquet", "significance.csv"]
     files += [f"tables/{stem}.md" for stem in chosen.tables]
-    for ending in chosen.endings:
+    for ending in endings:
         files.append(f"tables/significance{ending}.md")
         for metric in chosen.metrics:
             files.append(f"tables/test_{metric}{ending}.md")
             files += [f"figures/{stem}_{metric}{ending}.png" for stem in FIGURES]
     for metric in chosen.curves:
-        files += [f"figures/{stem}_{metric}{chosen.endings[0]}.png" for stem in CURVES]
-    if key := load_declaration(chosen.declared).curve:
+        files += [f"figures/{stem}_{metric}{endings[0]}.png" for stem in CURVES]
+    if key := declared.curve:
         files += [f"figures/{metric}_by_{key}.png" for metric in chosen.metrics]
         files += [f"tables/test_{metric}_by_{key}.md" for metric in chosen.metrics]
     for file in files:
@@ -200,8 +195,6 @@ def result_block(name: str, results: Path, report: Report) -> str:
     if key := load_declaration(chosen.declared).curve:
         parts += [f"![{m} by {key}]({folder}/{m}_by_{key}.png)" for m in chosen.metrics]
     for study in report.studies:
-        if chosen.regimes and study.regime not in chosen.regimes:
-            continue
         if study.title:
             parts += [f"### {study.title}", study.note]
         for metric in chosen.metrics:

@@ -179,6 +179,7 @@ SAME = [
     ["resume=restart"],
     ["dataset=umls", "model=keci", "optimizer=all", "seed=0"],
     ["experiment=tuned"],
+    ["optimizer.aswa.start=null"],
 ]
 OTHER = [
     ["seed=1"],

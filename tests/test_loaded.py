@@ -46,6 +46,8 @@ def test_what_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
         aswa.load(folder, "swag")
     with pytest.raises(FileNotFoundError):
         aswa.load(tmp_path)
+    with pytest.raises(ValueError, match="now means"):
+        aswa.load(folder, "swa", lr=0.5)
     (folder / "weights" / "swa.pt").unlink()
     with pytest.raises(FileNotFoundError, match="save_weights=true"):
         aswa.load(folder, "swa")

@@ -156,8 +156,8 @@ def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for key, value in options.items():
             if isinstance(value, float) and math.isinf(value):
                 options[key] = None  # no bound
-        if schema is SWAOptions and options.get("start") is None:
-            options["start"] = epochs * 3 // 4
+        if "start" in options and options["start"] is None:
+            options["start"] = epochs * 3 // 4 if schema is SWAOptions else 0
         start = options.get("start")
         if isinstance(start, int) and start >= epochs:
             raise ConfigError(

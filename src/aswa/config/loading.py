@@ -27,13 +27,8 @@ from aswa.registry import load as load_object
 
 # For aswa-fetch and for filling in: no part of a run.
 NOT_OF_A_RUN = ("sources", "md5", "hyperparameters")
-DERIVED = (
-    "methods",
-    "resolved",
-    "files",
-    "reduced",
-    "said",
-)  # fields of RunConfig that are no keys
+# Fields of RunConfig that are no keys.
+DERIVED = ("methods", "resolved", "files", "reduced", "said")
 
 
 def load(overrides: Sequence[str] = ()) -> RunConfig:

@@ -63,10 +63,9 @@ class Lines(Display):
 
     def _line(self, work: Work, text: str) -> None:
         self._last = time.monotonic()
-        done = work.epoch - (self._first_epoch or 0) if self._first_epoch is not None else 0
         left = ""
-        if done > 0:
-            pace = (self._last - self._start) / done
+        if self._first_epoch is not None and work.epoch > self._first_epoch:
+            pace = (self._last - self._start) / (work.epoch - self._first_epoch)
             left = f", {time_text(pace * (work.epochs - work.epoch))} left"
         self._say(f"{self._title}: {text}{left}")
 

@@ -53,7 +53,7 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
 
     Raises:
         FileNotFoundError: the run is not finished, or kept no weights; says what to do.
-        ValueError: the run has no such method.
+        ValueError: the run has no such method, or its plan now means another run.
     """
     path = Path(folder)
     record = read_result(path / "result.json")
@@ -71,6 +71,11 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
         )
     plan = read_record(path / "plan.json")
     config = resolve(OmegaConf.create(plan["composed"] | changes), plan["overrides"])
+    if config.run_id != record["run_id"]:
+        raise ValueError(
+            f"{path}: recorded as {record['run_id']}, but its plan now means {config.run_id}: the "
+            "dataset's files, the code or a changed key make it another run"
+        )
     device = pick_device(config.device)
     task: Task = load_object(config.kind.tasks[config.task.name].path)(config, device)
     members = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
+from scipy.integrate import trapezoid
 
 from aswa.analysis.declaration import Regime
 from aswa.analysis.records.long_table import CELL, RESULT_COLUMNS, UNIT, Cells
@@ -16,7 +16,6 @@ from aswa.analysis.records.runs import Run
 from aswa.analysis.records.settings import Choice, select_where
 from aswa.analysis.records.values import Values
 
-Unit = tuple[str, str]  # dataset, model
 Best = dict[tuple[str, str, str], Any]  # (dataset, model, method) → value
 
 
@@ -73,14 +72,18 @@ def areas(values: Values, names: Names) -> Cells:
     """Every test metric as its mean over the values, by trapezoids over their logarithms.
 
     A dataset × model × method × seed that lacks a value is left out, and a notice says so.
+
+    Raises:
+        ValueError: the values are no two positive numbers.
     """
     wanted = list(values.cells)
     frame = values.frame()
     wide = frame[frame["split"] == "test"].pivot(index=CELL, columns="setting", values="value")
     whole = wide.reindex(columns=wanted).dropna()
-    place = np.log([float(value) for value in wanted])
-    width = place[-1] - place[0] if len(place) > 1 else math.nan
-    mean = np.trapezoid(whole.to_numpy(), place, axis=1) / width
+    if len(wanted) < 2 or not all(isinstance(v, (int, float)) and v > 0 for v in wanted):
+        raise ValueError(f"no area over {values.key}: its values are {', '.join(map(str, wanted))}")
+    place = np.log(wanted)
+    mean = trapezoid(whole.to_numpy(), place, axis=1) / (place[-1] - place[0])
     table = whole.index.to_frame(index=False).assign(value=mean, run_id="")
     lacking = {cell[:4]: None for cell in wide.index.difference(whole.index)}
     notices: dict[str, list[str]] = defaultdict(list)
@@ -98,7 +101,6 @@ def said_of_best(best: Best, key: str, shared: bool, names: Names) -> str:
     taken: dict[str, list[str]] = defaultdict(list)
     for (dataset, model, method), value in best.items():
         who = f"{dataset} × {model}" + ("" if shared else f" {names.method(method)}")
-        if who not in taken[f"{value:g}" if isinstance(value, float) else str(value)]:
-            taken[f"{value:g}" if isinstance(value, float) else str(value)].append(who)
-    parts = [f"{key}={value}: {', '.join(who)}" for value, who in taken.items()]
+        taken[f"{value:g}" if isinstance(value, float) else str(value)].append(who)
+    parts = [f"{key}={value}: {', '.join(dict.fromkeys(who))}" for value, who in taken.items()]
     return f"Chosen on validation: {'; '.join(parts)}."

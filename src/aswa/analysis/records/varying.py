@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from aswa.analysis.records.runs import EVALUATED, Run
+from aswa.analysis.records.long_table import optimizer_set
+from aswa.analysis.records.runs import Run
 from aswa.results.store import CorruptRecord, read_record
 
 Columns = dict[str, list[Any]]  # key → value by run
@@ -40,10 +41,8 @@ def varying_settings(runs: list[Run]) -> Columns:
 
 
 def _flat(run: Run) -> dict[str, Any]:
-    """All settings of a run; those of `dataset` without its checksums and the names of both."""
-    parts = [values for part, (_, values) in run.setting.items() if part != EVALUATED]
-    parts.append(run.setting[EVALUATED][1])
-    own = {key: value for values in parts for key, value in values.items()}
+    """All settings of a run, without what its dataset and model are called."""
+    own = {key: value for _, values in run.setting.values() for key, value in values.items()}
     names = ("dataset.name", "model.name", "dataset.kind", "model.kind")
     return {key: value for key, value in own.items() if key not in names}
 
@@ -61,12 +60,10 @@ def runs_frame(runs: list[Run], settings: Columns) -> pd.DataFrame:
     """A row a run: who, the settings that vary, overrides, commit, seconds, folder."""
     rows = []
     for run in runs:
-        group = run.config.get("optimizer")
-        methods = group.get("name") if isinstance(group, dict) else "+".join(run.methods)
         overrides = " ".join(_planned(run).get("overrides", []))
         sha = str(run.git.get("sha") or "") + ("+" if run.git.get("dirty") else "")
         folder = "/".join(run.path.parts[-5:-1])
-        rows.append((run.dataset, run.model, methods, run.seed, run.run_id,
+        rows.append((run.dataset, run.model, optimizer_set(run), run.seed, run.run_id,
                      overrides, sha, run.device, run.seconds.get("total"), folder))  # fmt: skip
     columns = ["dataset", "model", "optimizer", "seed", "run_id", "overrides", "commit", "device",
                "seconds", "folder"]  # fmt: skip

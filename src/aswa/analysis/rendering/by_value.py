@@ -16,10 +16,9 @@ from matplotlib.lines import Line2D
 
 from aswa.analysis.records.long_table import UNIT
 from aswa.analysis.records.names import Names
-from aswa.analysis.records.regimes import Unit
 from aswa.analysis.records.values import Values
 from aswa.analysis.rendering.appearance import STYLE, Look, look
-from aswa.analysis.rendering.drawing import Drawing, finish, panels
+from aswa.analysis.rendering.drawing import Drawing, Unit, finish, panels
 from aswa.analysis.rendering.tables import TextTable
 
 MEAN = ("mean of all units", "")  # the panel and the rows after those of the units
