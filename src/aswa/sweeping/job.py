@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sys
@@ -19,6 +20,7 @@ from aswa.sweeping import progress
 from aswa.sweeping.plan import load_plan, write_plan
 from aswa.sweeping.workers import die_with_launcher, take_gpu
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk or a quota
 BUSY = "busy"  # what a job returns whose run another sweep is computing
 
 
@@ -108,10 +110,12 @@ def _compute(config: RunConfig, wait: bool) -> tuple[dict[str, Any], bool]:
     except Exception as error:
         expected = isinstance(error, (Diverged, CannotResume))
         kind = RunHopeless if expected else RunFailed
-        if not expected and not progress.in_sweep():
+        full = isinstance(error, OSError) and error.errno in FULL
+        if not expected and not full and not progress.in_sweep():
             traceback.print_exc()
         place = config.folder / TRACEBACK
-        raise kind(f"{config.title}: {type(error).__name__}: {error}\n  {place}") from error
+        seen = f"\n  {place}" if place.is_file() else ""
+        raise kind(f"{config.title}: {type(error).__name__}: {error}{seen}") from error
 
 
 def headline(record: dict[str, Any], metrics: Sequence[str]) -> str:
