@@ -14,7 +14,8 @@ from torch import Tensor
 from aswa.config import ConfigError, load
 from aswa.config.members import template
 from aswa.models import kge
-from aswa.models.kge.bilinear import BilinearModel, Ensemble
+from aswa.models.kge.bilinear import BilinearModel
+from aswa.models.kge.ensemble import Ensemble
 from aswa.registry import MODELS
 from aswa.tasks.link_prediction import LinkPrediction
 

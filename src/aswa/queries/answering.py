@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from aswa.data.knowledge_graph import KnowledgeGraph
-from aswa.models.kge.bilinear import BilinearModel
+from aswa.models.kge.link_predictor import LinkPredictor
 from aswa.queries.algebra import (
     Anchor,
     Expression,
@@ -39,7 +39,7 @@ CUDA_BLOCK = 2**25
 
 
 def ask(
-    model: BilinearModel,
+    model: LinkPredictor,
     graph: KnowledgeGraph,
     name: str,
     query: Any,
@@ -88,7 +88,7 @@ class Answerer:
         ValueError: k is below 1.
     """
 
-    def __init__(self, model: BilinearModel, logic: FuzzyLogic, k: int) -> None:
+    def __init__(self, model: LinkPredictor, logic: FuzzyLogic, k: int) -> None:
         if k < 1:
             raise ValueError(f"k={k}: a variable has to stand for at least one entity")
         self._model, self._logic = model, logic
@@ -165,7 +165,8 @@ class Answerer:
             width = max(1, self._block // len(composed))
             for begin in range(0, self.n_entities, width):
                 entities = self._model.entity[begin : begin + width]
-                scores = self._without_nan(composed @ entities.T).view(*x.shape, -1)
+                scores = self._without_nan(self._model.score_entities(composed, entities))
+                scores = scores.view(*x.shape, -1)
                 some = self._logic.some(weight, self._logic.prepare(scores))
                 found[part, begin : begin + width] = some
         return found
@@ -197,7 +198,8 @@ class Answerer:
             composed = self._model.queries(everything, relation.expand(self.n_entities))
             for begin in range(0, self.n_entities, width):
                 entities = self._model.entity[begin : begin + width]
-                prepared = self._logic.prepare(self._without_nan(composed @ entities.T))
+                scores = self._model.score_entities(composed, entities)
+                prepared = self._logic.prepare(self._without_nan(scores))
                 for part in queries.split(rows):
                     some = self._logic.some(truth[part], prepared.unsqueeze(0))
                     found[part, begin : begin + width] = some

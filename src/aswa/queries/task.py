@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from aswa.config import ConfigError, RunConfig
+from aswa.models.kge.ensemble import as_one
 from aswa.queries.algebra import STRUCTURES, has_negation
 from aswa.queries.answering import Answerer
 from aswa.queries.betae import read_betae
@@ -17,7 +18,7 @@ from aswa.queries.cache import cached_queries
 from aswa.queries.fuzzy_logic import LOGICS
 from aswa.queries.generation import Queries
 from aswa.queries.ranking import QueryRanking
-from aswa.tasks.link_prediction import LinkPrediction, as_one
+from aswa.tasks.link_prediction import LinkPrediction
 
 
 class QueryAnswering(LinkPrediction):

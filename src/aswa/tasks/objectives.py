@@ -1,7 +1,8 @@
 """Training objectives of link prediction: KvsAll, AllvsAll, 1vsAll and negative sampling.
 
 An objective is built once from the training triples (with reciprocals) and yields the losses of an
-epoch, in an order drawn from the generator it is given.
+epoch, in an order drawn from the generator it is given. Losses of bilinear models over all entities
+are tiled (`aswa.tasks.tiled_losses`); those of other models hold all scores of a batch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from aswa.data.knowledge_graph import TailIndex
 from aswa.models.kge.bilinear import BilinearModel
+from aswa.models.kge.link_predictor import LinkPredictor
 from aswa.tasks.tiled_losses import TiledPositives, set_bce, tail_cross_entropy
 
 
@@ -22,7 +24,7 @@ class Objective(Protocol):
     """Losses over the training triples."""
 
     def losses(
-        self, model: BilinearModel, batch_size: int, generator: torch.Generator, start: int = 0
+        self, model: LinkPredictor, batch_size: int, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
         """Scalar loss and number of examples of the batches of one epoch, from `start` on."""
 
@@ -39,7 +41,7 @@ class KvsAll:
         self.train, self.label_smoothing = train, label_smoothing
 
     def losses(
-        self, model: BilinearModel, batch_size: int, generator: torch.Generator, start: int = 0
+        self, model: LinkPredictor, batch_size: int, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
         order = _shuffled(len(self.train), generator, self.train.h.device)
         h, r = self.train.h[order], self.train.r[order]
@@ -47,9 +49,16 @@ class KvsAll:
         positives = TiledPositives(row, column, len(order), batch_size, len(model.entity))
         for i in range(start, -(-len(order) // batch_size)):
             first = i * batch_size
-            q = model.queries(h[first : first + batch_size], r[first : first + batch_size])
-            loss = set_bce(q, model.entity, positives, i, self.label_smoothing)
-            yield loss, len(q)
+            ids = h[first : first + batch_size], r[first : first + batch_size]
+            if isinstance(model, BilinearModel):
+                loss = set_bce(
+                    model.queries(*ids), model.entity, positives, i, self.label_smoothing
+                )
+            else:
+                scores = model.score_all(*ids)
+                labels = positives.labels(i, scores, self.label_smoothing)
+                loss = F.binary_cross_entropy_with_logits(scores, labels)
+            yield loss, len(ids[0])
 
 
 class OneVsAll:
@@ -62,12 +71,17 @@ class OneVsAll:
         self.triples, self.label_smoothing = triples, label_smoothing
 
     def losses(
-        self, model: BilinearModel, batch_size: int, generator: torch.Generator, start: int = 0
+        self, model: LinkPredictor, batch_size: int, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
         order = _shuffled(len(self.triples), generator, self.triples.device)
         for batch in order.split(batch_size)[start:]:
             h, r, t = self.triples[batch].unbind(1)
-            loss = tail_cross_entropy(model.queries(h, r), model.entity, t, self.label_smoothing)
+            if isinstance(model, BilinearModel):
+                q = model.queries(h, r)
+                loss = tail_cross_entropy(q, model.entity, t, self.label_smoothing)
+            else:
+                scores = model.score_all(h, r)
+                loss = F.cross_entropy(scores, t, label_smoothing=self.label_smoothing)
             yield loss, len(batch)
 
 
@@ -82,7 +96,7 @@ class NegativeSampling:
         self.triples, self.n_entities, self.negatives = triples, n_entities, negatives
 
     def losses(
-        self, model: BilinearModel, batch_size: int, generator: torch.Generator, start: int = 0
+        self, model: LinkPredictor, batch_size: int, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
         order = _shuffled(len(self.triples), generator, self.triples.device)
         first_seed = int(torch.randint(2**62, (), generator=generator))

@@ -61,6 +61,14 @@ class TiledPositives:
         here = slice(self._cuts[i], self._cuts[i + 1])
         return self._row[here], self._column[here] - tile * self.width
 
+    def labels(self, batch: int, scores: Tensor, smoothing: float) -> Tensor:
+        """y (1 − ε) + ε / n_entities of a whole batch, like its scores [n_queries, n_entities]."""
+        first, end = batch * self._n_tiles, (batch + 1) * self._n_tiles
+        here = slice(self._cuts[first], self._cuts[end])
+        found = torch.full_like(scores, smoothing / scores.shape[1], requires_grad=False)
+        found[self._row[here], self._column[here]] += 1 - smoothing
+        return found
+
 
 class _SetBCE(torch.autograd.Function):
     """Mean binary cross-entropy of q Eᵀ against sets of positives, entities tile by tile.

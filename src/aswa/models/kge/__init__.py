@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from aswa import models
-from aswa.models.kge.bilinear import BilinearModel
+from aswa.models.kge.link_predictor import LinkPredictor
 
 
-def build(name: str, n_entities: int, n_relations: int, dim: int, **options: Any) -> BilinearModel:
+def build(name: str, n_entities: int, n_relations: int, dim: int, **options: Any) -> LinkPredictor:
     """A link predictor by its config name.
 
     Args:
