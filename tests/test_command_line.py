@@ -25,10 +25,27 @@ def test_help_names_every_member_of_every_group() -> None:
 def test_flags_are_taken_and_the_rest_is_hydras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(progress.QUIET, raising=False)
     monkeypatch.setenv(progress.DRY_RUN, "")
-    left, text = take_own_words(["-m", "seed=0,1", "--quiet", "--cfg", "job"])
-    assert (left, text) == (["-m", "seed=0,1", "--cfg", "job"], None)
+    left, text = take_own_words(["-m", "seed=0,1", "--quiet", "hydra/launcher=joblib"])
+    assert (left, text) == (["-m", "seed=0,1", "hydra/launcher=joblib"], None)
     assert progress.quiet() and not progress.dry_run()
     monkeypatch.delenv(progress.QUIET)
+
+
+def test_the_configuration_of_a_sweep_is_that_of_its_first_run() -> None:
+    """Hydra alone refuses --cfg beside -m."""
+    words = ["-m", "seed=range(3,6)", "optimizer=[swa,aswa]", "lr=0.1,0.2", "--cfg", "job"]
+    left, _ = take_own_words(words)
+    assert left == ["seed=3", "optimizer=[swa,aswa]", "lr=0.1", "--cfg", "job"]
+
+
+def test_a_folder_of_ones_own_is_a_dataset() -> None:
+    assert take_own_words(["-m", "dataset.folder=x"])[0] == [
+        "-m",
+        "dataset=own",
+        "dataset.folder=x",
+    ]
+    for word in ("dataset=umls", "experiment=quick"):
+        assert take_own_words([word, "dataset.folder=x"])[0] == [word, "dataset.folder=x"]
 
 
 @pytest.mark.parametrize("word", ["--epochs", "--lr=0.1", "--model.dim=8", "--batch-size"])

@@ -53,6 +53,8 @@ def test_every_member_of_every_group_composes(group: str, member: str) -> None:
         words = [f"experiment={member}"]
     if group == "dataset" or kind == "images":
         words.append("lr=0.01")
+    if member == "own":
+        words += ["dataset.folder=mine", "dataset.name=own"]
     config = load(*words)
     if group == "experiment":
         assert config.optimizer in members("optimizer")

@@ -187,3 +187,31 @@ def test_counts_of_the_configuration_are_checked(key: str) -> None:
     """A dataset described with a wrong number does not run."""
     with pytest.raises(ConfigError, match=key):
         LinkPrediction(load([f"dataset.{key}=7"]), torch.device("cpu"))
+
+
+def test_a_folder_is_a_dataset_without_a_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named by its folder; a path counts from where the command is given."""
+    write_graph(tmp_path / "mine" / "trips")
+    monkeypatch.chdir(tmp_path)
+    words = ["dataset=own", "dataset.folder=mine/trips", "lr=0.1"]
+    config = load(words)
+    assert (config.dataset.name, config.dataset.folder) == ("trips", str(tmp_path / "mine/trips"))
+    assert config.title == "trips keci all lr=0.1 seed 0"
+    assert None not in config.resolved["dataset"]["sha256"].values()
+    monkeypatch.chdir("/")
+    assert (
+        LinkPrediction(config, torch.device("cpu")).graph.entities
+        == read_graph(tmp_path / "mine" / "trips").entities
+    )
+    assert load([*words[:1], f"dataset.folder={tmp_path}/mine/trips", "lr=0.1"]) == config
+
+
+@pytest.mark.parametrize(
+    "words", [["lr=0.1"], ["dataset.folder=umls", "lr=0.1"], ["dataset.folder=/nowhere/mine"]]
+)
+def test_a_folder_without_a_yaml_has_to_be_clear(words: list[str]) -> None:
+    """None is given; it is called as a known dataset; no learning rate is known."""
+    with pytest.raises(ConfigError):
+        load(["dataset=own", *words])

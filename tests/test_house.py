@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"models", "data", "averaging", "config", "distributed"},
     "queries": {"tasks", "models", "data", "kinds", "config", "registry", "files"},
     "training": {"tasks", "averaging", "results", "config", "registry", "files", "distributed"},
-    "sweeping": {"training", "data", "results", "config", "files"},
+    "sweeping": {"training", "data", "results", "config", "registry", "files"},
     "analysis": {"results", "files"},
     "train": {"sweeping", "config", "files"},
     "status": {"sweeping"},

@@ -67,6 +67,12 @@ def test_a_leaf_changes_run_id_or_is_declared_neutral(words: list[str]) -> None:
     assert silent <= NEUTRAL
 
 
+@pytest.fixture(autouse=True)
+def no_added_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test adds to the search path is gone after it."""
+    monkeypatch.setattr("aswa.config.members._added", [])
+
+
 def own_graph(folder: Path) -> Path:
     """A conf folder with a graph of one's own, and its files: UMLS under another name."""
     shutil.copytree(EMBEDDED / "umls", folder / "data" / "mine")

@@ -94,10 +94,23 @@ def test_misfits_are_left_out_and_said(tmp_path: Path) -> None:
     assert "models that fit it" in wrong.stderr
 
 
-def test_a_wrong_value_stops_a_sweep_before_it_begins(tmp_path: Path) -> None:
-    done = train("-m", *SMALL, "seed=0,1", "batch_size=0,64", f"results_dir={tmp_path}")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "seed=0,1", "batch_size=64,0"],
+        ["-m", "model=complex,qmult", "model.dim=6"],  # not four equal parts
+        ["-m", "seed=0,1", "data_dir=/nowhere"],
+        ["data_dir=/nowhere"],
+        ["dataset.sha256.train=abc"],  # seen when the file is read
+    ],
+)
+def test_a_wrong_configuration_stops_before_anything_begins(
+    words: list[str], tmp_path: Path
+) -> None:
+    """And leaves no folder of a run."""
+    done = train(*SMALL, *words, f"results_dir={tmp_path}")
     assert done.returncode == 2
-    assert "batch_size=0: must be at least 1" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("runs/*/*/*"))
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from aswa.config.members import composed_of, template
+from aswa.config.members import composed_of, member_file, template
 from aswa.config.methods import METHOD_OPTIONS, SWAOptions
 from aswa.config.schema import ConfigError, Misfit, checked, keys, unknown
 from aswa.registry import kinds, load, methods, models
@@ -65,6 +66,23 @@ def _fill_null(plain: dict[str, Any], place: str, value: Any) -> None:
         plain[key] = value
 
 
+def fill_name(dataset: dict[str, Any]) -> None:
+    """A dataset without a name has that of its folder, which may be a path."""
+    if dataset["name"] is not None:
+        return
+    if not dataset.get("folder"):
+        raise ConfigError("dataset.folder: where the dataset is; give dataset.folder=PATH")
+    path = Path(dataset["folder"]).expanduser()
+    if path.is_dir():
+        dataset["folder"] = str(path.resolve())
+    name = dataset["name"] = path.resolve().name
+    if member_file("dataset", name):
+        raise ConfigError(
+            f"dataset.folder={path}: a dataset of conf/ is called {name}; take dataset={name}, or "
+            "another name with dataset.name=..."
+        )
+
+
 def fill_schedule(plain: dict[str, Any]) -> None:
     """`fair` where nothing averages: the rate decays to the end of the run."""
     known = methods()
@@ -81,9 +99,11 @@ def fill_rate(plain: dict[str, Any]) -> None:
         return
     dataset, model = plain["dataset"], plain["model"]["name"]
     if model not in dataset["tuned_lr"]:
+        place = f"conf/dataset/{dataset['name']}.yaml"
+        known = f" ({place}, tuned_lr)" if member_file("dataset", dataset["name"]) else ""
         raise ConfigError(
-            f"lr: none was searched for model={model} on dataset={dataset['name']} "
-            f"(conf/dataset/{dataset['name']}.yaml, tuned_lr); give one, such as lr=0.01"
+            f"lr: none was searched for model={model} on dataset={dataset['name']}{known}; give "
+            "one, such as lr=0.01"
         )
     plain["lr"] = float(dataset["tuned_lr"][model])
 

@@ -74,6 +74,7 @@ def resolve(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     for group in GROUPS:
         if group not in ("task", "experiment"):
             _check_chosen(group, plain.get(group))
+    fill.fill_name(plain["dataset"])
     name = plain["dataset"].get("kind")
     if name not in kinds():
         raise unknown(f"dataset.kind={name}", str(name), kinds())
@@ -116,15 +117,16 @@ def resolve(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
 def _is_said(override: str) -> bool:
     """An override that a title does not name otherwise, and that can change a result."""
     key = override.lstrip("+~").partition("=")[0]
-    named = {"dataset", "model", "task", "optimizer", "seed", "experiment"}
-    return key not in named | neutral_keys(RunConfig) and not key.startswith("hydra")
+    named = {"dataset", "dataset.name", "model", "task", "optimizer", "seed", "experiment"}
+    of_dataset = {f"dataset.{each}" for each in neutral_keys(DatasetConfig)}
+    return key not in named | of_dataset | neutral_keys(RunConfig) and not key.startswith("hydra")
 
 
 def _check_chosen(group: str, values: Any) -> None:
-    """A group is chosen and has a file."""
+    """A group is chosen and has a file; a dataset may have a name of its own."""
     if not isinstance(values, dict) or "name" not in values:
         raise ConfigError(f"{group}: none is chosen; take {group}=... of conf/{group}/")
-    if member_file(group, str(values["name"])) is None:
+    if group != "dataset" and member_file(group, str(values["name"])) is None:
         raise unknown(f"{group}.name", str(values["name"]), members(group))
 
 

@@ -28,7 +28,7 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
     """The folder of a dataset: in `data_dir`; without one, in the first place that has it.
 
     Args:
-        folder: its name, such as `fb15k-237`.
+        folder: its name, such as `fb15k-237`, or an absolute path.
         data_dir: `data_dir=` of the configuration. None: $ASWA_DATA_DIR, the user's cache, the
             package.
 

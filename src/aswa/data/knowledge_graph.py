@@ -203,7 +203,7 @@ def _check_sha256(file: TriplesFile, found: str, expected: str | None) -> None:
     if expected and found != expected:
         raise ValueError(
             f"{file.path}: not the published file, its sha256 is not {expected[:12]}...; get it "
-            "again, or describe your own version in a file of its own under conf/dataset/"
+            f"again, or take your own version by dataset.folder={file.path.parent}"
         )
 
 

@@ -44,6 +44,9 @@ class TaskDeclaration:
     # it named.
     fill: str | None = None
     check: str | None = None  # path of a function: ConfigError for options that do not fit together
+    # Path of a function of a `RunConfig`: ConfigError for a model that cannot be built or data that
+    # are not here. A sweep asks it before anything is launched.
+    check_run: str | None = None
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,9 @@ KNOWLEDGE_GRAPH = Kind(
     models={"keci": KeciOptions},
     tasks={
         "link_prediction": TaskDeclaration(
-            "aswa.tasks.link_prediction:LinkPrediction", link_prediction_metrics
+            "aswa.tasks.link_prediction:LinkPrediction",
+            link_prediction_metrics,
+            check_run="aswa.tasks.link_prediction:check_run",
         ),
         "query_answering": TaskDeclaration(
             "aswa.queries.task:QueryAnswering",
@@ -130,6 +132,7 @@ KNOWLEDGE_GRAPH = Kind(
             fill="aswa.queries.options:fill",
             check="aswa.queries.options:check",
             headline=("mrr", "mrr_epfo"),
+            check_run="aswa.tasks.link_prediction:check_run",
         ),
     },
     fetching="aswa.data.fetching.graphs",

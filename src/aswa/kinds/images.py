@@ -65,7 +65,9 @@ IMAGES = Kind(
     model=Network,
     tasks={
         "image_classification": TaskDeclaration(
-            "aswa.tasks.image_classification:ImageClassification", metrics
+            "aswa.tasks.image_classification:ImageClassification",
+            metrics,
+            check_run="aswa.tasks.image_classification:check_run",
         ),
     },
     fetching="aswa.data.fetching.cifar",

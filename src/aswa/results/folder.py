@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,6 +82,11 @@ class RunFolder:
         except CorruptRecord as error:
             self._report(f"{error}; {lost}")
             return None
+
+    def remove_unbegun(self) -> None:
+        """Remove the folder of a run of which nothing was computed."""
+        if not any(self.path.glob("checkpoint*")) and not (self.path / "result.json").exists():
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def write_status(self, state: str, **details: Any) -> None:
         """Say that the run is `running`, `interrupted`, `failed`, `done` or `collapsed`."""

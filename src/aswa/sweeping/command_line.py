@@ -18,6 +18,7 @@ aswa-train computes one run, or with -m (or a recipe) a sweep of them.
 
     aswa-train dataset=umls model=keci optimizer=all seed=0
     aswa-train -m dataset=umls,kinship model=distmult,keci lr=0.01,0.1 seed='range(5)'
+    aswa-train dataset.folder=my/graph model=complex lr=0.01
     aswa-train experiment=quick
 
     KEY=VALUE     a setting, or a member of a group below; conf/config.yaml has every key, commented
@@ -25,7 +26,7 @@ aswa-train computes one run, or with -m (or a recipe) a sweep of them.
     --dry-run     the runs of a sweep, done or to do, and how long they will take; computes nothing
     --quiet       says nothing while runs go on
     --config-dir  a folder of your own with members of the groups
-    --cfg job     prints the composed configuration
+    --cfg job     prints the composed configuration, of a sweep that of the first run
     --version
 """
 
@@ -50,7 +51,28 @@ def take_own_words(words: Sequence[str]) -> tuple[list[str], str | None]:
     if keys:
         key = sorted(keys)[0]
         raise ConfigError(f"--{key}: settings are written without dashes, as in {key}=VALUE")
+    if {"--cfg", "-c", "--info", "-i"} & set(left) and {"-m", "--multirun"} & set(left):
+        left = [_first_value(word) for word in left if word not in ("-m", "--multirun")]
+    given = [word.partition("=")[0] for word in left]
+    if "dataset.folder" in given and not {"dataset", "experiment"} & set(given):
+        left.insert(given.index("dataset.folder"), "dataset=own")
     return left, None
+
+
+def _first_value(word: str) -> str:
+    """`seed=0` of `seed=0,1` and of `seed=range(5)`; any other word as it is."""
+    if word.startswith("-") or "=" not in word:
+        return word
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except OverrideParseException:  # Hydra will complain of it
+        return word
+    if not override.is_sweep_override():
+        return word
+    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
 
 
 def _key(word: str) -> str:

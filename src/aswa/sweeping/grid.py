@@ -15,10 +15,11 @@ from hydra.core.utils import JobStatus
 from omegaconf import DictConfig
 
 from aswa.config import ConfigError, remarks
+from aswa.files import canonical_json
 from aswa.results.folder import RunFolder
 from aswa.sweeping import progress, slurm
 from aswa.sweeping.job import BUSY, RunFailed, RunHopeless
-from aswa.sweeping.plan import PLAN, write_plan
+from aswa.sweeping.plan import PLAN, check_run, write_plan
 from aswa.sweeping.plan_cache import PlanCache
 from aswa.sweeping.status import dry_run_text
 from aswa.sweeping.workers import workers_abreast
@@ -111,6 +112,7 @@ class Grid:
             print(f"left out ({n}): {reason}", flush=True)
         if misfits and not jobs and not done:
             raise ConfigError(next(iter(misfits)))
+        self._check_runs(cache, list(jobs.values()))
         notes: set[str] = set()
         for job in jobs.values():
             if job.folder.owner() is not None and (job.folder.path / PLAN).exists():
@@ -122,6 +124,16 @@ class Grid:
         for note in sorted(notes):
             print(note, flush=True)
         return list(jobs.values()), len(done)
+
+    def _check_runs(self, cache: PlanCache, jobs: Sequence[Job]) -> None:
+        """Look for the data and build every model once: what does not fit stops the sweep here."""
+        configs = (cache.compose(job.overrides)[1] for job in jobs)
+        different = {
+            canonical_json([config.resolved[group] for group in ("dataset", "model")]): config
+            for config in configs
+        }
+        for config in different.values():
+            check_run(config)
 
     def _round(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
         """Launch jobs; those to launch again, and those that failed too often."""

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from aswa.config import ConfigError, RunConfig, remarks, resolve
 from aswa.results.folder import Busy, RunFolder
 from aswa.sweeping import progress
-from aswa.sweeping.plan import load_plan, write_plan
+from aswa.sweeping.plan import check_run, load_plan, write_plan
 from aswa.sweeping.workers import die_with_launcher, take_gpu
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk or a quota
@@ -61,7 +61,8 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
     for note in notes:
         say(note)
     began = time.perf_counter()
-    record = RunFolder(config.folder, report=lambda _: None).result()  # the session reports
+    folder = RunFolder(config.folder, report=lambda _: None)  # the session reports
+    record = folder.result()
     took = "already done"
     if record is not None and config.save_weights and not (config.folder / "weights").is_dir():
         say(
@@ -72,10 +73,16 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
         print(f"{config.title}: {'to do' if record is None else took}, {config.folder}")
         return "to do" if record is None else str(record["status"])
     if record is None:
-        if planned is None and _first():
-            write_plan(composed, config, overrides)
+        if planned is None:
+            check_run(config)
+            if _first():
+                write_plan(composed, config, overrides)
         try:
             record, computed = _compute(config, wait=planned is None)
+        except ConfigError:
+            if planned is None and _first():
+                folder.remove_unbegun()
+            raise
         except Busy:
             return BUSY
         if computed:

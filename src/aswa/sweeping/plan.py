@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from aswa.config import ConfigError, RunConfig, resolve
 from aswa.files import write_bytes
+from aswa.registry import load
 from aswa.results.provenance import git_diff, git_state, versions
 from aswa.results.store import CorruptRecord, read_record, write_record
 
@@ -33,6 +34,15 @@ def write_plan(composed: DictConfig, config: RunConfig, overrides: Sequence[str]
         "code": _code(Path(config.results_dir)),
     }
     write_record(config.folder / PLAN, plan)
+
+
+def check_run(config: RunConfig) -> None:
+    """Raise a ConfigError for missing data or a model that cannot be built. Imports torch."""
+    if check := config.kind.tasks[config.task.name].check_run:
+        try:
+            load(check)(config)
+        except FileNotFoundError as error:
+            raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
 
 
 def _code(results_dir: Path) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class ImageClassification:
         self.classes = int(options["classes"])
         self.chance = 1 / self.classes
         folder = find_folder(config.dataset.folder, config.data_dir)
-        data = read_cifar(folder, self.classes, options.get("sha256"), options.get("images"))
         try:
+            data = read_cifar(folder, self.classes, options.get("sha256"), options.get("images"))
             train, valid = split_indices(
                 len(data.train_labels), options["valid_ratio"], options["train_size"]
             )
@@ -66,11 +66,8 @@ class ImageClassification:
         self._wrapped: dict[nn.Module, Callable[[Tensor], Tensor]] = {}  # for training
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
-        options = {k: v for k, v in self._options.items() if k not in TRAINING_OPTIONS}
         try:
-            model = image.build(
-                self._config.model.name, self.classes, generator=generator, **options
-            )
+            model = _built(self._config, generator)
             model = distributed.synchronise_batch_norm(model.to(self.device), self.device)
         except ValueError as error:
             raise ConfigError(str(error)) from None
@@ -169,6 +166,25 @@ class ImageClassification:
                 f"batch_size={size}: the last of {n:,} training images make a batch of {smallest}, "
                 f"too few for {distributed.world_size()} processes; take another size"
             )
+
+
+def check_run(config: RunConfig) -> None:
+    """Raise where the folder is missing, or the network cannot be built.
+
+    Raises:
+        ConfigError, FileNotFoundError
+    """
+    find_folder(config.dataset.folder, config.data_dir)
+    try:
+        _built(config, torch.Generator())
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _built(config: RunConfig, generator: torch.Generator) -> nn.Module:
+    options = {k: v for k, v in config.model.options.items() if k not in TRAINING_OPTIONS}
+    classes = int(config.dataset.options["classes"])
+    return image.build(config.model.name, classes, generator=generator, **options)
 
 
 def mean_prediction(logits: list[Tensor]) -> Tensor:

@@ -42,7 +42,10 @@ class LinkPrediction:
         self._config = config
         self._options = dict(config.model.options)
         folder = find_folder(config.dataset.folder, config.data_dir)
-        graph = read_graph(folder, config.dataset.options.get("sha256"))
+        try:
+            graph = read_graph(folder, config.dataset.options.get("sha256"))
+        except ValueError as error:  # names the file and the line
+            raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
         _check_counts(graph, config)
         share = config.dataset.options.get("valid_share", 1.0)
         self._rows = {"valid": drawn_rows(len(graph.valid), share, config.seed)}
@@ -54,17 +57,7 @@ class LinkPrediction:
         self.sparse_gradient = self._sparse_pays()
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
-        options = {k: v for k, v in self._options.items() if k not in TRAINING_OPTIONS}
-        try:
-            model = kge.build(
-                self._config.model.name,
-                self.n_entities,
-                self.n_relations,
-                generator=generator,
-                **options,
-            )
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        model = _built(self._config, self.n_entities, self.n_relations, generator)
         model.sparse_gradient = self.sparse_gradient
         return model.to(self.device)
 
@@ -149,6 +142,27 @@ class LinkPrediction:
         sampling = self._options["objective"] == "negative_sampling"
         # On a GPU every sparse step waits for the device.
         return self.device.type == "cpu" and sampling and lazy and 5 * rows < self.n_entities
+
+
+def check_run(config: RunConfig) -> None:
+    """Raise where the folder is missing, or a model of one entity cannot be built.
+
+    Raises:
+        ConfigError, FileNotFoundError
+    """
+    find_folder(config.dataset.folder, config.data_dir)
+    _built(config, 1, 1, torch.Generator())
+
+
+def _built(
+    config: RunConfig, n_entities: int, n_relations: int, generator: torch.Generator
+) -> LinkPredictor:
+    options = {k: v for k, v in config.model.options.items() if k not in TRAINING_OPTIONS}
+    name = config.model.name
+    try:
+        return kge.build(name, n_entities, n_relations, generator=generator, **options)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _check_counts(graph: KnowledgeGraph, config: RunConfig) -> None:

@@ -65,17 +65,18 @@ class DatasetFiles:
 
 
 def read_datasets(*folders: Path) -> dict[str, DatasetFiles]:
-    """All members of `conf/dataset`, by config name; of two with one name, the first folder's.
+    """Members of `conf/dataset` that have a folder, by config name; of two the first folder's.
 
     Raises:
         UsageError: a source or a split is malformed; names the file and the key.
     """
     paths = [path for folder in reversed(folders) for path in folder.glob("*.yaml")]
-    return {path.stem: _dataset(path) for path in sorted(paths, key=lambda path: path.stem)}
+    paths.sort(key=lambda path: path.stem)
+    written = {path: yaml.safe_load(path.read_text()) for path in paths}
+    return {p.stem: _dataset(p, values) for p, values in written.items() if values["folder"]}
 
 
-def _dataset(path: Path) -> DatasetFiles:
-    written = yaml.safe_load(path.read_text())
+def _dataset(path: Path, written: Mapping[str, Any]) -> DatasetFiles:
     known = {each.name: written[each.name] for each in fields(DatasetFiles) if each.name in written}
     given = {key: value for key, value in known.items() if value is not None}
     for split in given.get("md5", {}).keys() - set(SPLITS):
