@@ -136,3 +136,11 @@ def test_a_selection_metric_that_is_better_when_lower_is_refused(
                    f"results_dir={tmp_path}"])  # fmt: skip
     with pytest.raises(ConfigError, match="selection_metric 'loss'"):
         execute(config)
+
+
+def test_every_second_has_a_name(tmp_path: Path) -> None:
+    """Parts add up to the total; the first epoch is a part of training."""
+    seconds = execute(load([*SMALL, f"results_dir={tmp_path}"]))["seconds"]
+    parts = [value for part, value in seconds.items() if part not in ("total", "first_epoch")]
+    assert sum(parts) == pytest.approx(seconds["total"])
+    assert 0 < seconds["first_epoch"] < seconds["train"]

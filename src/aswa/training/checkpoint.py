@@ -42,13 +42,15 @@ class Checkpoints:
     Attributes:
         entry: what the status says of the checkpoint that counts; None if there is none.
         total: seconds that the run took so far, those before an interruption included.
+        spent: of them, on `setup` (data, models, resuming) and on `checkpoint`.
     """
 
     def __init__(self, folder: RunFolder, seconds: float, about: Mapping[str, Any]) -> None:
         self._folder, self._seconds, self._about = folder, seconds, about
         self._first = distributed.rank() == 0
-        self._saved = self._start = time.monotonic()
+        self._saved = self._start = self._begun = time.monotonic()
         self._took = 0.0
+        self.spent = {"setup": 0.0, "checkpoint": 0.0}
         self._marks: dict[str, Any] = {}
         self.entry = distributed.broadcast_object(self._named() if self._first else None)
 
@@ -77,7 +79,8 @@ class Checkpoints:
         if not work.weights_finite:
             return
         start = time.monotonic()
-        state = work.state_dict() | {"total": self.total, "versions": versions()}
+        about = {"total": self.total, "spent": self.spent, "versions": versions()}
+        state = work.state_dict() | about
         if self._first:
             before, self.entry = self.entry, self._write(state, work.epoch)
             self._folder.write_status(
@@ -88,6 +91,7 @@ class Checkpoints:
                 (self._folder.path / before["file"]).unlink(missing_ok=True)
         self._saved = time.monotonic()
         self._took = self._saved - start
+        self.spent["checkpoint"] += self._took
 
     def _write(self, state: dict[str, Any], epoch: int) -> dict[str, Any]:
         content = serialised(state)
@@ -99,7 +103,7 @@ class Checkpoints:
     def resume(
         self, work: Work, device: torch.device, how: str, report: Callable[[str], None]
     ) -> None:
-        """Let `work` go on from the checkpoint, where there is one.
+        """Let `work` go on from the checkpoint, where there is one. Ends the set-up of the run.
 
         Args:
             how: `auto`; `force`, also with other versions of packages; `restart`, from the
@@ -108,6 +112,14 @@ class Checkpoints:
         Raises:
             CannotResume: says why and what to do. `work` is spoilt then.
         """
+        try:
+            self._resume(work, device, how, report)
+        finally:
+            self.spent["setup"] += time.monotonic() - self._begun
+
+    def _resume(
+        self, work: Work, device: torch.device, how: str, report: Callable[[str], None]
+    ) -> None:
         if self.entry is None:
             return
         path = self._folder.path / str(self.entry["file"])
@@ -138,6 +150,7 @@ class Checkpoints:
                 f"{anew} to begin anew"
             ) from error
         self._start -= state["total"]
+        self.spent = state["spent"]
         within = ", in the middle of the next" if work.batches else ""
         report(f"going on after epoch {work.epoch} of {work.epochs}{within}")
 

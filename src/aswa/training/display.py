@@ -30,16 +30,20 @@ class Display:
     def stage(self, text: str) -> None:
         """What is done after the last epoch, such as `evaluating aswa on test`."""
 
+    def hint(self, text: str) -> None:
+        """A way to a faster run; the first is enough."""
+
 
 class Lines(Display):
     """A line every half a minute, for logs and sweeps.
 
     Args:
         say: prints it.
+        hints: are given; runs side by side share the cores.
     """
 
-    def __init__(self, title: str, say: Callable[[str], None]) -> None:
-        self._title, self._say = title, say
+    def __init__(self, title: str, say: Callable[[str], None], hints: bool) -> None:
+        self._title, self._say, self._hints = title, say, hints
         self._first_epoch: int | None = None
         self._start = self._last = time.monotonic()
 
@@ -58,6 +62,11 @@ class Lines(Display):
             self._say(f"{self._title}: {text}")
             self._last = time.monotonic()
 
+    def hint(self, text: str) -> None:
+        if self._hints:
+            self._say(text)
+            self._hints = False
+
     def _due(self, intervals: int = 1) -> bool:
         return time.monotonic() - self._last >= intervals * LINE_SECONDS
 
@@ -75,6 +84,7 @@ class Bar(Display):
 
     def __init__(self, title: str, bar: tqdm) -> None:
         self._title, self._bar, self._last = title, bar, 0.0
+        self._hinted = False
 
     def epoch(self, work: Work) -> None:
         last = work.epoch == work.epochs
@@ -91,6 +101,11 @@ class Bar(Display):
 
     def stage(self, text: str) -> None:
         self._bar.set_description_str(f"{self._title}, {text}")
+
+    def hint(self, text: str) -> None:
+        if not self._hinted:
+            self._bar.write(text, file=sys.stderr)
+            self._hinted = True
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -114,7 +129,7 @@ def display(
     if quiet or distributed.rank() != 0:
         yield Display()
     elif in_sweep or not sys.stderr.isatty():
-        yield Lines(config.title, say)
+        yield Lines(config.title, say, hints=not in_sweep)
     else:
         with tqdm(total=config.epochs, desc=config.title, unit="epoch", leave=False) as bar:
             yield Bar(config.title, bar)

@@ -28,8 +28,6 @@ def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -
         notes["reduced"] = config.reduced
     measured = ("decisions", "members", "seconds", "method_seconds")
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    # Of this process, which may be fewer than the machine's.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "schema": SCHEMA,
         "run_id": config.run_id,
@@ -46,12 +44,19 @@ def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -
         "versions": versions(),
         "git": git_state(),
         "device": gpu or "cpu",
-        "hardware": {"cpu": _processor(), "cores": cores, "gpu": gpu},
+        "hardware": {"cpu": _processor(), "cores": available_cores(), "gpu": gpu},
         "processes": distributed.world_size(),
         "rows": [{**row, **notes} for row in found["rows"]],
         "notes": notes,
         **{key: found[key] for key in measured},
     }
+
+
+def available_cores() -> int:
+    """Of this process, which may be fewer than the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:

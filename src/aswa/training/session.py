@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from aswa.tasks.task import Task
 from aswa.training.checkpoint import Checkpoints, serialised
 from aswa.training.display import Display
 from aswa.training.preemption import Preempted, Preemption
-from aswa.training.record import run_record
+from aswa.training.record import available_cores, run_record
 from aswa.training.reuse import evaluate_again
 from aswa.training.trackers import Tracker, latest, summary
 from aswa.training.work import Work
@@ -31,6 +32,7 @@ from aswa.training.work import Work
 Report = Callable[[str], None]
 OnEpoch = Callable[[Any], object]
 NOTHING = Display()
+LONG_EPOCH = 5.0  # seconds, above which a word on threads is due
 TRACEBACK = "traceback.txt"  # of a run that failed, beside its status
 
 
@@ -162,7 +164,7 @@ class _Session:
         self.checkpoints.resume(work, self.device, config.resume, self.report)
         self.tracker.start(config)
         record = self._finish(work, on_epoch)
-        record["seconds"]["total"] = self.checkpoints.total
+        record["seconds"] = _seconds(record["seconds"], self.checkpoints)
         unknown = [n for n, said in record["metrics"].items() if said["higher_is_better"] is None]
         if unknown:
             self.report(f"not declared by task={config.task.name}: {', '.join(unknown)}")
@@ -186,9 +188,11 @@ class _Session:
         work.pause = pause
         try:
             while not work.finished:
+                began = time.monotonic()
                 work.advance()
                 self.tracker.log(work.epoch, latest(work.history))
                 self.shown.epoch(work)
+                self._hint(time.monotonic() - began)
                 on_epoch(work)
                 preemption.meet()
             with preemption.at_any_moment():  # from here on the weights stay as they are
@@ -197,6 +201,15 @@ class _Session:
             checkpoints.save(work)
             raise
         return run_record(self.config, self.device, found)
+
+    def _hint(self, seconds: float) -> None:
+        """Once, after a long epoch on fewer threads than there are."""
+        cores = available_cores()
+        if seconds > LONG_EPOCH and self.config.threads < cores and self.device.type == "cpu":
+            self.shown.hint(
+                f"an epoch takes {seconds:.0f} s with threads={self.config.threads}; "
+                f"threads={cores} may be faster"
+            )
 
     def _write(
         self, record: dict[str, Any], history: dict[str, Any], weights: dict[str, list[nn.Module]]
@@ -214,6 +227,13 @@ class _Session:
         self.folder.write_status(record["status"], **self.about, **ended)
         self.checkpoints.remove()
         self.tracker.finish(summary(record))
+
+
+def _seconds(measured: dict[str, float], checkpoints: Checkpoints) -> dict[str, float]:
+    """Every second of the run by part; `first_epoch` is a part of `train`."""
+    found, total = measured | checkpoints.spent, checkpoints.total
+    rest = total - sum(found.values()) + found.get("first_epoch", 0.0)
+    return found | {"other": max(0.0, rest), "total": total}
 
 
 def _check(config: RunConfig, device: torch.device) -> None:

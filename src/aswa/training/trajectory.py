@@ -77,6 +77,7 @@ class Trajectory:
         # By method, what it costs besides training; the running model's score is asked for by
         # several and measured once, so it has an entry of its own.
         self.method_timers = Timers(RUNNING_SCORE, *self.riders)
+        self.first_epoch = 0.0  # seconds of its training, which is slower: code and memory are new
         self.epoch, self.epochs = 0, config.epochs
         self.losses: list[float] = []
         self.progress = Progress()
@@ -134,6 +135,8 @@ class Trajectory:
         if progress.loss is None:
             with self.timers.measure("train"), tf32(self.config.precision == "tf32"):
                 progress.loss = self._train()
+            if self.epoch == 0:
+                self.first_epoch = self.timers.seconds["train"]
         if not math.isfinite(progress.loss):
             raise Diverged(
                 f"the training loss became {progress.loss} in epoch {self.epoch + 1}; "
@@ -235,7 +238,7 @@ class Trajectory:
             "collapsed": max(valid + seen) < self.task.chance + COLLAPSED * abs(self.task.chance),
             "decisions": {name: r.counts for name, r in self.riders.items() if r.counts},
             "members": {name: r.averager.n_averaged for name, r in self.riders.items()},
-            "seconds": dict(self.timers.seconds),
+            "seconds": {**self.timers.seconds, "first_epoch": self.first_epoch},
             "method_seconds": dict(self.method_timers.seconds),
         }
 
@@ -253,6 +256,7 @@ class Trajectory:
             "mixing": self.mixing.state_dict(),
             "riders": {name: rider.state_dict() for name, rider in self.riders.items()},
             "seconds": self.timers.seconds,
+            "first_epoch": self.first_epoch,
             "method_seconds": self.method_timers.seconds,
         }
 
@@ -267,5 +271,5 @@ class Trajectory:
         self._refresh_mean(statistics=self.progress.loss is not None)
         for name, rider in self.riders.items():
             rider.load_state_dict(state["riders"][name])
-        self.timers.seconds = state["seconds"]
+        self.timers.seconds, self.first_epoch = state["seconds"], state["first_epoch"]
         self.method_timers.seconds = state["method_seconds"]
