@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import jupytext
@@ -32,6 +33,16 @@ def test_notebook_and_script_are_a_pair(script: Path) -> None:
     assert [(cell.cell_type, cell.source) for cell in pair.cells] == cells
     assert all(cell.outputs is not None for cell in pair.cells if cell.cell_type == "code")
     assert any(cell.outputs for cell in pair.cells if cell.cell_type == "code")
+
+
+def test_the_own_loop_needs_torch_and_matplotlib_alone() -> None:
+    """As somebody has them who installed `aswa` for averaging."""
+    tree = ast.parse((FOLDER / "aswa_in_your_own_loop.py").read_text())
+    found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    plain = (node.names for node in ast.walk(tree) if isinstance(node, ast.Import))
+    found |= {name.name for names in plain for name in names}
+    allowed = {"torch", "matplotlib.pyplot", "aswa.averaging", "importlib.resources"}
+    assert found == allowed
 
 
 def test_there_are_notebooks() -> None:
