@@ -88,7 +88,7 @@ class ASWA(Scored):
     def _look(self, model: nn.Module) -> AveragedWeights:
         """Θ̂ in storage of its own, with its own batch-norm statistics."""
         running = unwrapped(model)
-        look_ahead = self._look_ahead or AveragedWeights(running, self._frozen)
+        look_ahead = self._look_ahead or AveragedWeights(running, self._frozen, build=self._build)
         if self._device is None:  # else memory of the running model's device is given back
             self._look_ahead = look_ahead
         look_ahead.look_ahead(self._weights, running, 1 / (self.n_averaged + 1))

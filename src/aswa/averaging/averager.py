@@ -17,7 +17,7 @@ from aswa.averaging.batch_norm import (
     has_batch_norm,
     recompute_batch_norm,
 )
-from aswa.averaging.weights import AveragedWeights, unwrapped
+from aswa.averaging.weights import AveragedWeights, Build, unwrapped
 
 Evaluate = Callable[[nn.Module], float]
 """Validation score of a module. Must not train it."""
@@ -37,6 +37,7 @@ class Options(TypedDict, total=False):
     batches: Batches | None
     forward: Forward
     device: torch.device | str | None
+    build: Build | None
 
 
 class Averager:
@@ -53,6 +54,8 @@ class Averager:
             recomputed (see `recompute_batch_norm`). Models without batch-norm never use them.
         forward: runs one element of `batches` through a module.
         device: where the average is kept, such as "cpu"; None: where the running model is.
+        build: makes a model like the running one, for models that cannot be copied, such as those
+            under FSDP2: `lambda: fully_shard(Net())`. See `AveragedWeights`.
 
     Attributes:
         n_averaged: models in the average. 0 before the first: `module` then shows the running
@@ -75,6 +78,7 @@ class Averager:
         batches: Batches | None = None,
         forward: Forward = forward_inputs,
         device: torch.device | str | None = None,
+        build: Build | None = None,
     ) -> None:
         self._running = unwrapped(model)
         self._frozen = frozenset(
@@ -82,6 +86,7 @@ class Averager:
         )
         self._batches, self._forward = batches, forward
         self._device = None if device is None else torch.device(device)
+        self._build = build
         self._copy: AveragedWeights | None = None
         self._begun = self._warned = False
         self._statistics = 0  # the version to which the batch-norm statistics belong
@@ -131,10 +136,16 @@ class Averager:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on exactly, as plain numbers and copied tensors."""
+        """All that is needed to go on exactly, as plain numbers and copied tensors.
+
+        With `build=` the tensors are shards, and are there from the beginning, so that
+        `torch.distributed.checkpoint` has something to load into, with any number of ranks.
+        """
+        kept = self._begun or self._build is not None
         return {
             "method": type(self).__name__,
-            "weights": self._weights.state_dict() if self._begun else None,
+            "weights": self._weights.state_dict() if kept else None,
+            "begun": self._begun,
             "decision": None if self.decision is None else self.decision.value,
             "statistics": self._statistics,
             **{name: getattr(self, name) for name in self._counters},
@@ -150,7 +161,7 @@ class Averager:
             raise ValueError(
                 f"this is the state of {state.get('method')}, not {type(self).__name__}"
             )
-        if missing := self.state_dict().keys() - state.keys():
+        if missing := self.state_dict().keys() - {"begun"} - state.keys():
             raise ValueError(
                 f"this state lacks {sorted(missing)}: another version of aswa wrote it"
             )
@@ -158,7 +169,7 @@ class Averager:
             self._weights.load_state_dict(state["weights"])
         elif self._copy is not None:
             self._copy.assign(self._running)
-        self._begun = state["weights"] is not None
+        self._begun = state.get("begun", state["weights"] is not None)  # younger than 0.1
         self._statistics = state["statistics"]
         self.decision = None if state["decision"] is None else Decision(state["decision"])
         for name in self._counters:
@@ -168,7 +179,7 @@ class Averager:
     def _weights(self) -> AveragedWeights:
         """The weights behind `module`, which are made when they are first needed."""
         if self._copy is None:
-            self._copy = AveragedWeights(self._running, self._frozen, self._device)
+            self._copy = AveragedWeights(self._running, self._frozen, self._device, self._build)
         return self._copy
 
     def _restart(self, model: nn.Module) -> None:

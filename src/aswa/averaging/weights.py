@@ -8,10 +8,13 @@ that is shown.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from aswa.averaging.undisturbed import undisturbed
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -30,14 +33,24 @@ def named_state(module: nn.Module) -> dict[str, Tensor]:
     return dict([*module.named_parameters(), *module.named_buffers()])
 
 
+Build = Callable[[], nn.Module]
+"""Makes a model like the running one, sharded in the same way; see `AveragedWeights`."""
+
+
 class AveragedWeights:
     """A copy of `model` in which running averages of its weights are kept.
+
+    Sharded tensors (DTensor: FSDP2, tensor parallelism) are averaged in place, each rank its own
+    shard, without communication.
 
     Args:
         model: unwrapped; so are the models of all methods.
         frozen: names of parameters that are shared with `model`: same storage, never averaged.
         device: where the copy is kept; None: where `model` is, also after `model` moves. Frozen
             parameters on another device are copied once, here.
+        build: makes the copy where `copy.deepcopy` cannot or should not, as of models under FSDP2.
+            It is called on the meta device, so a whole model is never in memory. Nothing is shared
+            with `model` then.
 
     Attributes:
         module: the copy, one object for life; class, dtypes, ties and `requires_grad` of `model`.
@@ -48,9 +61,14 @@ class AveragedWeights:
         model: nn.Module,
         frozen: frozenset[str] = frozenset(),
         device: torch.device | None = None,
+        build: Build | None = None,
     ) -> None:
         self._frozen, self._device = frozen, device
-        self.module = copy.deepcopy(model, self._not_copied(model))
+        if build is not None:
+            self._frozen = frozenset()
+            self.module = built_like(model, build)
+        else:
+            self.module = self._copied_module(model)
         state = self._state()
         # fp32 masters of half-precision tensors, by name; other tensors are their own master.
         half = (torch.float16, torch.bfloat16)
@@ -62,7 +80,7 @@ class AveragedWeights:
             name
             for name, tensor in state.items()
             if not (tensor.is_floating_point() or tensor.is_complex())
-            or (name in buffers and not torch.isfinite(tensor).all())
+            or (name in buffers and not torch.isfinite(local(tensor)).all())
         }
 
     def assign(self, model: nn.Module) -> None:
@@ -74,8 +92,10 @@ class AveragedWeights:
         masters, running = self.follow(model)
         averaged = [name for name in masters if name not in self._copied]
         if averaged:  # torch refuses empty lists
-            ends = [running[name].to(masters[name]) for name in averaged]
-            torch._foreach_lerp_([masters[name] for name in averaged], ends, weight)
+            starts = [local(masters[name]) for name in averaged]
+            ends = [local(running[name]) for name in averaged]
+            ends = [end.to(start) for start, end in zip(starts, ends, strict=True)]
+            torch._foreach_lerp_(starts, ends, weight)
         self._copy({name: masters[name] for name in self._copied}, running)
 
     def look_ahead(self, base: AveragedWeights, model: nn.Module, weight: float) -> None:
@@ -83,8 +103,9 @@ class AveragedWeights:
         (masters, running), (starts, _) = self.follow(model), base.follow(model)
         for name, master in masters.items():  # one pass over each; foreach has no out=
             if name not in self._copied:
-                start, end = starts[name].to(master), running[name].to(master)
-                torch.lerp(start, end, weight, out=master)
+                own = local(master)
+                start, end = local(starts[name]).to(own), local(running[name]).to(own)
+                torch.lerp(start, end, weight, out=own)
         self._copy({name: masters[name] for name in self._copied}, running)
 
     def take(self, other: AveragedWeights) -> None:
@@ -150,6 +171,17 @@ class AveragedWeights:
                 )
         self._copy(own, state)
 
+    def _copied_module(self, model: nn.Module) -> nn.Module:
+        try:
+            return copy.deepcopy(model, self._not_copied(model))
+        except Exception as error:
+            if not any(map(is_sharded, model.parameters())):
+                raise
+            raise ValueError(
+                "a sharded model cannot be copied; give build=, a function that makes another one "
+                "and shards it in the same way"
+            ) from error
+
     def _not_copied(self, model: nn.Module) -> dict[int, object]:
         """What deepcopy need not make: shared parameters, and tensors for another device."""
         memo: dict[int, object] = {}
@@ -176,10 +208,52 @@ class AveragedWeights:
     def _copy(self, own: dict[str, Tensor], new: dict[str, Tensor]) -> None:
         """Copy `new` into the masters `own`, and show all masters in the module."""
         if own:  # torch refuses empty lists
-            torch._foreach_copy_([*own.values()], [new[name] for name in own])
+            torch._foreach_copy_(
+                [local(t) for t in own.values()], [local(new[name]) for name in own]
+            )
         if self._fp32:
             shown = self._state()
-            torch._foreach_copy_([shown[name] for name in self._fp32], [*self._fp32.values()])
+            halves = [local(shown[name]) for name in self._fp32]
+            torch._foreach_copy_(halves, [local(t) for t in self._fp32.values()])
+
+
+def built_like(model: nn.Module, build: Build) -> nn.Module:
+    """What `build` makes, with storage of its own and the state and modes of `model`.
+
+    Raises:
+        ValueError: it has other tensors, or other shards, than `model`.
+    """
+    with undisturbed(model), torch.device("meta"):
+        module = unwrapped(build())
+    own, new = named_state(module), named_state(model)
+    if [*own] != [*new] or any(_shape(own[name]) != _shape(new[name]) for name in own):
+        raise ValueError(f"build= makes another model: {_difference(own, new)}")
+    device = next(iter(new.values())).device if new else torch.device("cpu")
+    module.to_empty(device=device)
+    for name, tensor in named_state(module).items():
+        local(tensor.detach()).copy_(local(new[name].detach()))
+    trained = {name: p.requires_grad for name, p in model.named_parameters()}
+    for name, p in module.named_parameters():
+        p.requires_grad_(trained[name])
+    return module.train(model.training)
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether `tensor` is a DTensor."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return False
+    from torch.distributed.tensor import DTensor  # half a second, which others need not wait for
+
+    return isinstance(tensor, DTensor)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's shard of a DTensor, sharing its storage; any other tensor itself."""
+    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(local(tensor).shape)
 
 
 def _difference(own: dict[str, Tensor], new: dict[str, Tensor]) -> str:
