@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +14,7 @@ from rich.text import Text
 from aswa.analysis.declaration import load_declaration
 from aswa.analysis.published.files import published_folder
 from aswa.analysis.published.page import parts
-from aswa.analysis.records.runs import Problem
-from aswa.analysis.rendering import report
+from aswa.analysis.rendering import report, terminal
 from aswa.analysis.study import NoResults, analyse
 
 WIDTH = 140  # of the terminal, where there is none to ask: a log file or a pipe
@@ -22,7 +22,8 @@ WIDTH = 140  # of the terminal, where there is none to ask: a log file or a pipe
 
 def main(argv: list[str] | None = None) -> int:
     """Console entry point. Returns 0, or 2 if there is nothing to analyse or a word is wrong."""
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = _parser().parse_args(words)
     errors = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH, highlight=False)
     try:
         if args.published:
@@ -30,17 +31,18 @@ def main(argv: list[str] | None = None) -> int:
         found = analyse(args.results_dir, load_declaration(args.plan), args.where, by=args.by)
     except (NoResults, ValueError, FileNotFoundError) as error:
         if isinstance(error, NoResults):
-            _report_problems(error.problems, errors)
+            terminal.print_problems(error.problems, errors)
         errors.print(Text(f"aswa-analyze: {error}"), soft_wrap=True)
         return 2
-    _report_problems(found.problems, errors)
-    for notice in found.all_notices():
-        errors.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
+    found = replace(found, command=shlex.join(["aswa-analyze", *words]))
+    if args.title:
+        found = replace(found, title=args.title)
+    terminal.print_warnings(found, errors)
     page = report.write_report(found, args.results_dir / "analysis")
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     for table in found.curve_tables if args.by else ():
-        report.print_table(table, console)
-    report.print_summary(found, page, console)
+        terminal.print_table(table, console)
+    terminal.print_summary(found, page, console)
     return 0
 
 
@@ -57,12 +59,6 @@ def _published(results_dir: Path) -> int:
     return 0
 
 
-def _report_problems(problems: Iterable[Problem], console: Console) -> None:
-    for problem in problems:
-        text = f"left out: {problem.path}: {problem.reason}; {problem.fix}"
-        console.print(Text(text, style="red"), soft_wrap=True)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aswa-analyze",
@@ -74,9 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder given to aswa-train as results_dir (default: results)",
     )  # fmt: skip
     parser.add_argument(
-        "--where", action="append", default=[], metavar="KEY=VALUE",
-        help="use only runs whose config has this value, e.g. --where epochs=256; repeatable. "
-        "results.csv and costs.csv always hold all runs",
+        "--where", action="append", default=[], metavar="KEY=VALUE[,VALUE]",
+        help="use only runs whose config has this value, or one of these: --where lr=0.01,0.1; "
+        "repeatable. results.csv, runs.csv and costs.csv always hold all runs",
     )  # fmt: skip
     parser.add_argument(
         "--by", action="append", default=[], metavar="KEY",
@@ -91,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--plan", default="default", metavar="NAME",
         help="a file of conf/analysis/, or the path of a YAML file: the declared comparisons",
     )  # fmt: skip
+    parser.add_argument("--title", metavar="TEXT", help="of the report")
     return parser
 
 

@@ -18,7 +18,7 @@ from aswa.analysis.records.regimes import (
     said_of_best,
 )
 from aswa.analysis.records.runs import Run
-from aswa.analysis.records.settings import Choice, choice_within
+from aswa.analysis.records.settings import Choice, choice_within, said_of_settings
 from aswa.analysis.records.values import Values, along, aside, choices_by_value
 from aswa.analysis.rendering.by_value import by_value, by_value_table, units_of
 from aswa.analysis.rendering.drawing import Drawing
@@ -75,7 +75,8 @@ class Regimes:
         if regime.where:
             said = ", ".join(f"{key}={value}" for key, value in regime.where.items())
             choice = choice_within(self.runs, meeting(self.runs, regime.where))
-            return Found(choice, f"Runs with {said}.", by_epoch=True)
+            note = " ".join(filter(None, (f"Runs with {said}.", said_of_settings(choice))))
+            return Found(choice, note, by_epoch=True)
         if regime.best:
             best = self.best(regime.best, regime.of)
             note = said_of_best(best, regime.best, bool(regime.of), self.names)
@@ -85,7 +86,7 @@ class Regimes:
             values = self.values(regime.area)
             kept = frozenset(pair for choice in values.choices.values() for pair in choice.kept)
             note = f"Means over {regime.area} = {', '.join(map(str, values.choices))}."
-            return Found(Choice(kept, frozenset(), ()), note, areas(values, self.names))
+            return Found(Choice(kept, frozenset()), note, areas(values, self.names))
         said = "; ".join(f"{self.names.method(m)}: {n}" for m, n in regime.methods.items())
         return Found(choice_of_methods(regime, others), f"Runs of these regimes: {said}.")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from aswa.analysis.declaration import Declaration, Regime
-from aswa.analysis.made_with import environment, several_budgets, several_commits
+from aswa.analysis.made_with import made_with, several_budgets, several_commits
 from aswa.analysis.published.files import published_folder
 from aswa.analysis.published.images import beside_ours
 from aswa.analysis.records.long_table import (
@@ -24,10 +24,21 @@ from aswa.analysis.records.long_table import (
 )
 from aswa.analysis.records.names import Names, merged
 from aswa.analysis.records.runs import History, Problem, Run, read_history, read_runs
-from aswa.analysis.records.settings import Choice, choose_settings, select_where
+from aswa.analysis.records.settings import (
+    Choice,
+    choose_settings,
+    said_of_settings,
+    select_where,
+)
+from aswa.analysis.records.unfinished import read_unfinished, said_of_unfinished
 from aswa.analysis.records.varying import column, runs_frame, varying_settings
 from aswa.analysis.regimes import Regimes
-from aswa.analysis.rendering.cost_tables import costs_table, decisions_table, method_costs_table
+from aswa.analysis.rendering.cost_tables import (
+    costs_table,
+    decisions_table,
+    method_costs_table,
+    runs_table,
+)
 from aswa.analysis.rendering.curves import Histories, decision_timelines, learning_curves
 from aswa.analysis.rendering.differences import critical_differences, paired_differences
 from aswa.analysis.rendering.drawing import Drawing
@@ -72,10 +83,12 @@ def analyse(
         ValueError: a condition of `where` or of a regime cannot be met, or no run has a key.
     """
     runs, problems = read_runs(results_dir)
+    unfinished = read_unfinished(results_dir, [run.path for run in runs])
     if not any(run.methods for run in runs):
+        why = "".join(f"\n{sentence}" for sentence in said_of_unfinished(unfinished, len(runs)))
         raise NoResults(
             f"no finished run under {results_dir / 'runs'}; make some with `make reproduce`, or "
-            "`aswa-train dataset=umls model=keci optimizer=all seed=0`",
+            f"`aswa-train dataset=umls model=keci optimizer=all seed=0`{why}",
             problems,
         )
     chosen = select_where(runs, where)
@@ -89,10 +102,17 @@ def analyse(
     settings = varying_settings(runs)
     by = by or ([declared.curve] if declared.curve else [])
     curves = [regimes.curves(key, figures) for key in by]
+    if not studies:
+        choice = choose_settings(chosen)
+        studies = [folder.study(choice, note=said_of_settings(choice))]
+    runs_found = runs_frame(runs, settings, unfinished)
     return Report(
-        studies=tuple(studies or [folder.study(choose_settings(chosen))]),
+        studies=tuple(studies),
         results=results_frame(folder.rows, {k: column(v) for k, v in settings.items()}),
-        runs=runs_frame(runs, settings),
+        runs=runs_found,
+        run_list=runs_table(runs_found, settings),
+        made=made_with(runs, settings, unfinished),
+        unfinished=tuple(said_of_unfinished(unfinished, len(runs), settings)),
         costs=costs_frame(runs),
         by=tuple(by),
         curves=tuple(drawing for drawings, _ in curves for drawing in drawings),
@@ -192,7 +212,6 @@ class Folder:
             method_costs=method_costs_table(method_costs_frame(used), names),
             cost_table=costs_table(costs),
             drawings=tuple(drawings),
-            environment=tuple(environment(used)),
             notices=(*unknown, *cells.notices, *choice.left_out, *several_budgets(used)),
             runs_used=len(used),
             seeds=_seeds(cells.table),

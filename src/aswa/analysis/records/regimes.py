@@ -54,7 +54,7 @@ def choice_of_best(runs: list[Run], values: Values, best: Best) -> Choice:
         for i, method in choice.kept
         if best.get((runs[i].dataset, runs[i].model, method)) == value
     }
-    return Choice(frozenset(kept), frozenset(i for i, _ in kept), ())
+    return Choice(frozenset(kept), frozenset(i for i, _ in kept))
 
 
 def choice_of_methods(regime: Regime, others: Mapping[str, Choice]) -> Choice:
@@ -65,7 +65,7 @@ def choice_of_methods(regime: Regime, others: Mapping[str, Choice]) -> Choice:
         for i, other in others[name].kept
         if other == method
     }
-    return Choice(frozenset(kept), frozenset(i for i, _ in kept), ())
+    return Choice(frozenset(kept), frozenset(i for i, _ in kept))
 
 
 def areas(values: Values, names: Names) -> Cells:

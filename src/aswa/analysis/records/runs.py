@@ -54,6 +54,7 @@ class Run:
     dataset: str
     model: str
     seed: int
+    status: str
     keys: Keys
     values: npt.NDArray[np.float64]
     names: Names
@@ -121,6 +122,7 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
         dataset=f"{record['dataset']} ({reduced})" if reduced else str(record["dataset"]),
         model=str(record["model"]),
         seed=seed,
+        status=str(record["status"]),
         keys=keys,
         values=values,
         names=names,

@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
 from aswa.analysis.records.legacy import flatten
+from aswa.analysis.records.names import listed
 from aswa.analysis.records.runs import EVALUATED, Run
 
 Rank = Callable[[Run, str | None], tuple[Any, ...]]
@@ -27,38 +30,50 @@ class Choice:
 
     kept: frozenset[tuple[int, str]]  # (index into runs, method)
     answering: frozenset[int]
-    left_out: tuple[str, ...]  # a sentence for each other setting
+    left_out: tuple[str, ...] = ()  # a sentence for each other setting
+    taken: tuple[str, ...] = ()  # where there are several: which setting, and why
+
+
+# Why a setting is taken, by the first part of its order that tells it from the next one.
+REASONS = (
+    "the one with most results (method × seed)",
+    "of those with most results the one of more epochs",
+    "of those with as many results and epochs the first by its values, in every unit alike",
+)
 
 
 def choose_settings(runs: list[Run], rank: Rank | None = None) -> Choice:
     """For each dataset × model the setting that fills most cells, for each method likewise.
 
-    A cell is one method at one seed. Ties go to more epochs, then to the order of the ids. Never
-    pools two settings.
+    A cell is one method at one seed. Ties go to more epochs, then to the first by the texts of the
+    values, so that every dataset × model has the same. Never pools two settings.
 
     Args:
         rank: of the setting of a part of a run; the smallest is taken, whatever its cells.
     """
     kept: set[tuple[int, str]] = set()
     answering: set[int] = set()
-    left_out: list[str] = []
+    left_out: dict[tuple[str, str | None], list[list[int]]] = defaultdict(list)
+    taken: dict[tuple[str, str | None], list[list[int]]] = defaultdict(list)
 
     def choose(members: list[int], part: str | None) -> list[int]:
         """The runs of the setting that fills most cells; the others are left out."""
-        groups: dict[str, list[int]] = defaultdict(list)
-        for i in members:
-            groups[str(runs[i].setting[part][0])].append(i)
-
-        def order(item: tuple[str, list[int]]) -> tuple[Any, ...]:
-            cells: set[tuple[str, int]] = set()
-            for run in (alike := [runs[i] for i in item[1]]):
-                cells.update((method, run.seed) for method in methods_of(run, part))
-            first = rank(alike[0], part) if rank else ()
-            return *first, -len(cells), -max(_epochs(run) for run in alike), item[0]
-
-        used, *others = [alike for _, alike in sorted(groups.items(), key=order)]
-        left_out.extend(_left_out(runs[used[0]], [runs[i] for i in o], part) for o in others)
+        (first, used), *others = _ranked(runs, members, part, rank)
+        for _, alike in others:
+            left_out[_left_out(runs[used[0]], runs[alike[0]], part), part].append(alike)
+        if others and rank is None:
+            why = next(r for r, a, b in zip(REASONS, first, others[0][0], strict=True) if a != b)
+            firsts = [runs[alike[0]] for alike in (used, *(alike for _, alike in others))]
+            taken[_taken(firsts, part, why), part].append(used)
         return used
+
+    def units_of(found: list[list[int]], part: str | None) -> str:
+        """Which dataset × model, and of which method."""
+        who = dict.fromkeys(f"{runs[i].dataset} × {runs[i].model}" for i, *_ in found)
+        whole = len(who) == len(units) > 1
+        return ("every dataset × model" if whole else listed(list(who))) + (
+            f", {part}" if part else ""
+        )
 
     units: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, run in enumerate(runs):
@@ -70,7 +85,40 @@ def choose_settings(runs: list[Run], rank: Rank | None = None) -> Choice:
         for method in sorted({m for i in best for m in runs[i].methods}):
             having = [i for i in best if method in runs[i].methods]
             kept.update((i, method) for i in choose(having, method))
-    return Choice(frozenset(kept), frozenset(answering), tuple(left_out))
+    return Choice(
+        frozenset(kept),
+        frozenset(answering),
+        tuple(
+            f"{units_of(found, part)}: {_count(runs, found)} {what}"
+            for (what, part), found in left_out.items()
+        ),
+        tuple(f"{units_of(found, part)}: {what}" for (what, part), found in taken.items()),
+    )
+
+
+def _ranked(
+    runs: list[Run], members: list[int], part: str | None, rank: Rank | None
+) -> list[tuple[tuple[Any, ...], list[int]]]:
+    """Runs by the setting of a part, each with its place in the order, the one to take first."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i in members:
+        groups[str(runs[i].setting[part][0])].append(i)
+
+    def order(setting: str, alike: list[Run]) -> tuple[Any, ...]:
+        cells = {(method, run.seed) for run in alike for method in methods_of(run, part)}
+        first = rank(alike[0], part) if rank else ()
+        values = orjson.dumps(alike[0].setting[part][1], option=orjson.OPT_SORT_KEYS)
+        return *first, -len(cells), -max(_epochs(run) for run in alike), (values, setting)
+
+    found = [(order(setting, [runs[i] for i in own]), own) for setting, own in groups.items()]
+    return sorted(found)
+
+
+def said_of_settings(choice: Choice) -> str:
+    """Which setting of several was taken; empty where no dataset × model has several."""
+    if not choice.taken:
+        return ""
+    return f"Several settings are here, and are never pooled. Taken: {'; '.join(choice.taken)}."
 
 
 def choice_within(runs: list[Run], kept: Iterable[int], rank: Rank | None = None) -> Choice:
@@ -89,17 +137,37 @@ def methods_of(run: Run, part: str | None) -> Iterable[str]:
     return [part] if part in run.methods else run.methods
 
 
-def _left_out(used: Run, others: list[Run], part: str | None) -> str:
-    """How many runs of another setting, in which keys it differs, and how to choose it instead."""
-    kept, left = used.setting[part][1], others[0].setting[part][1]
-    differs = [key for key in sorted(kept.keys() | left.keys()) if kept.get(key) != left.get(key)]
-    who = f"{used.dataset} × {used.model}" + (f", {part}" if part else "")
+def _left_out(used: Run, other: Run, part: str | None) -> str:
+    """In which keys another setting differs from the one used, and how to choose it instead."""
+    kept, left = used.setting[part][1], other.setting[part][1]
+    differs = _differing([used, other], part)
     shown = ", ".join(f"{key}={left.get(key)!r} (used: {kept.get(key)!r})" for key in differs[:5])
     more = f" and {len(differs) - 5} more keys" if len(differs) > 5 else ""
     hint = f" Choose them with --where {differs[0]}={left.get(differs[0])}." if differs else ""
-    count = len({run.run_id for run in others})
-    runs = "1 run" if count == 1 else f"{count} runs"
-    return f"{who}: {runs} left out, other setting: {shown}{more}.{hint}"
+    return f"left out, other setting: {shown}{more}.{hint}"
+
+
+def _count(runs: list[Run], found: list[list[int]]) -> str:
+    count = len({runs[i].path for alike in found for i in alike})
+    return f"{count} run{'' if count == 1 else 's'}"
+
+
+def _taken(firsts: list[Run], part: str | None, why: str) -> str:
+    """The first of several settings, by the keys in which they differ, and why it is taken.
+
+    Args:
+        firsts: a run of each setting.
+    """
+    own = firsts[0].setting[part][1]
+    shown = listed([f"{key}={own.get(key)}" for key in _differing(firsts, part)])
+    return f"of {len(firsts)} settings {shown}, {why}"
+
+
+def _differing(runs: list[Run], part: str | None) -> list[str]:
+    """Keys in which the settings of a part differ, sorted."""
+    flats = [run.setting[part][1] for run in runs]
+    keys = sorted({key for flat in flats for key in flat})
+    return [key for key in keys if any(flat.get(key) != flats[0].get(key) for flat in flats[1:])]
 
 
 def _evaluated(run: Run) -> bool:
@@ -112,10 +180,12 @@ def _epochs(run: Run) -> float:
 
 
 def select_where(runs: list[Run], conditions: Iterable[str]) -> list[Run]:
-    """Keep the runs whose config meets every `key=value` (dotted keys; a group by its name).
+    """Keep the runs whose config meets every `key=value`, or `key=a,b` for any of several values.
+
+    Keys are dotted; the value of a group is its name.
 
     Raises:
-        ValueError: a condition is not `key=value`, no run has the key, or none has the value.
+        ValueError: a condition is not `key=value`, no run has the key, or none has a value.
     """
     for condition in conditions:
         key, equals, wanted = condition.partition("=")
@@ -124,17 +194,26 @@ def select_where(runs: list[Run], conditions: Iterable[str]) -> list[Run]:
         values = [lookup(run, key) for run in runs]
         if all(value is None for value in values):
             raise ValueError(f"--where {condition}: {no_key(runs, key)}")
-        matching = [r for r, value in zip(runs, values, strict=True) if _equal(value, wanted)]
-        if not matching:
-            there = ", ".join(sorted({str(value) for value in values if value is not None}))
-            raise ValueError(f"--where {condition}: no run has it; values of {key}: {there}")
-        runs = matching
+        whole = any(_equal(value, wanted) for value in values)
+        several = [wanted] if whole else wanted.split(",")
+        for one in several:
+            if not any(_equal(value, one) for value in values):
+                there = sorted({str(value) for value in values if value is not None})
+                near = difflib.get_close_matches(one, there, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"--where {condition}: no run has {key}={one}; values of {key}: "
+                                 f"{', '.join(there)}{hint}")  # fmt: skip
+        runs = [
+            run
+            for run, value in zip(runs, values, strict=True)
+            if any(_equal(value, one) for one in several)
+        ]
     return runs
 
 
 def no_key(runs: list[Run], key: str) -> str:
     """That no run has a key, and which is the nearest."""
-    known = sorted({k for run in runs for k in flatten(run.config)} | {"dataset", "model"})
+    known = sorted({k for run in runs for k in flatten(run.config)} | {"dataset", "model", "seed"})
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
     return f"no run has {key!r}; nearest key: {near[0]!r}"
 

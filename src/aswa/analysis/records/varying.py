@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from aswa.analysis.records.long_table import optimizer_set
 from aswa.analysis.records.runs import Run
-from aswa.results.store import CorruptRecord, read_record
+from aswa.analysis.records.unfinished import Unfinished, read_plan
 
 Columns = dict[str, list[Any]]  # key → value by run
 
@@ -40,6 +41,17 @@ def varying_settings(runs: list[Run]) -> Columns:
     return found
 
 
+def common_settings(runs: list[Run]) -> dict[str, Any]:
+    """Dotted key → the value that it has in all runs; options of a method in all that have it."""
+    values: dict[str, Any] = {}
+    differing: set[str] = set()
+    for run in runs:
+        for key, value in _flat(run).items():
+            if values.setdefault(key, value) != value:
+                differing.add(key)
+    return {key: value for key, value in values.items() if key not in differing}
+
+
 def _flat(run: Run) -> dict[str, Any]:
     """All settings of a run, without what its dataset and model are called."""
     own = {key: value for _, values in run.setting.values() for key, value in values.items()}
@@ -56,27 +68,32 @@ def column(values: list[Any]) -> pd.Series:
     return pd.Series(texts, dtype="object")
 
 
-def runs_frame(runs: list[Run], settings: Columns) -> pd.DataFrame:
-    """A row a run: who, the settings that vary, overrides, commit, seconds, folder."""
-    rows = []
+def runs_frame(
+    runs: list[Run], settings: Columns, unfinished: Sequence[Unfinished] = ()
+) -> pd.DataFrame:
+    """A row a run: who, the settings that vary, overrides, commit, seconds, folder, status."""
+    rows: list[tuple[Any, ...]] = []
     for run in runs:
-        overrides = " ".join(_planned(run).get("overrides", []))
+        overrides = " ".join(read_plan(run.path.parent).get("overrides", []))
         sha = str(run.git.get("sha") or "") + ("+" if run.git.get("dirty") else "")
-        folder = "/".join(run.path.parts[-5:-1])
-        rows.append((run.dataset, run.model, optimizer_set(run), run.seed, run.run_id,
-                     overrides, sha, run.device, run.seconds.get("total"), folder))  # fmt: skip
+        rows.append((run.dataset, run.model, optimizer_set(run), run.seed, run.run_id, overrides,
+                     sha, run.device, run.seconds.get("total"), _place(run.path.parent),
+                     run.status))  # fmt: skip
+    for other in unfinished:
+        *_, dataset, model, run_id = other.path.parts
+        group = str(other.config.get("optimizer.name") or "")
+        rows.append((dataset, model, group, other.seed, run_id, " ".join(other.overrides), "", "",
+                     other.seconds, _place(other.path), other.state))  # fmt: skip
     columns = ["dataset", "model", "optimizer", "seed", "run_id", "overrides", "commit", "device",
-               "seconds", "folder"]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=columns)
+               "seconds", "folder", "status"]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
     for place, (key, values) in enumerate(settings.items(), start=5):
-        frame.insert(place, key, column(values))
+        theirs = [other.config.get(key) for other in unfinished]
+        frame.insert(place, key, column([*values, *theirs]))
     by = ["dataset", "model", "optimizer", "seed", "run_id"]
     return frame.sort_values(by, kind="stable").reset_index(drop=True)
 
 
-def _planned(run: Run) -> dict[str, Any]:
-    """The run's plan; empty where it has none, as a packed run."""
-    try:
-        return read_record(run.path.with_name("plan.json"))
-    except (OSError, CorruptRecord):
-        return {}
+def _place(folder: Path) -> str:
+    """A run's folder inside the results folder."""
+    return "/".join(folder.parts[-4:])

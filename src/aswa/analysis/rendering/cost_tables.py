@@ -1,14 +1,17 @@
-"""Tables of what ASWA decided and of what runs and methods cost."""
+"""Tables of the runs, of what ASWA decided and of what runs and methods cost."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 
 from aswa.analysis.records.long_table import COST_PARTS, RUNNING_SCORE, UNIT
 from aswa.analysis.records.names import Names
 from aswa.analysis.rendering.tables import TextTable, table_rows
+
+COMMIT = 10  # letters of one
 
 
 def decisions_table(means: pd.DataFrame, names: Names) -> TextTable | None:
@@ -26,6 +29,19 @@ def decisions_table(means: pd.DataFrame, names: Names) -> TextTable | None:
     )  # fmt: skip
     title = "Decisions of ASWA, mean number a run over seeds"
     return TextTable("decisions", title, header, rows, means)
+
+
+def runs_table(runs: pd.DataFrame, settings: Iterable[str]) -> TextTable:
+    """All runs, finished or not, with the settings that vary."""
+    rows = []
+    for run in runs.to_dict("records"):
+        own = ["" if pd.isna(run[key]) else str(run[key]) for key in (*settings, "seed")]
+        seconds = "" if pd.isna(run["seconds"]) else f"{run['seconds']:.1f}"
+        rows.append((run["dataset"], run["model"], run["optimizer"], *own, run["status"], seconds,
+                     run["commit"][:COMMIT], run["folder"]))  # fmt: skip
+    header = ("dataset", "model", "optimizers", *settings, "seed", "status", "seconds", "commit",
+              "folder")  # fmt: skip
+    return TextTable("runs", "All runs", header, tuple(rows), runs)
 
 
 def costs_table(costs: pd.DataFrame) -> TextTable:

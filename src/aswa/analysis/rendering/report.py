@@ -1,4 +1,4 @@
-"""What a report shows, and how it is written: files and the terminal. No dates, no paths."""
+"""What a report shows, and how it is written. No dates; a path only in commands, as given there."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ import jinja2
 import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
-from rich.console import Console
-from rich.markup import escape
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
 from aswa.analysis.declaration import Declaration
+from aswa.analysis.made_with import COMMANDS, MadeWith
 from aswa.analysis.records.names import Names
 from aswa.analysis.records.runs import Problem
 from aswa.analysis.rendering.drawing import Drawing
@@ -32,6 +28,8 @@ from aswa.analysis.statistics.resampling import EFFECT_COLUMNS
 from aswa.analysis.statistics.signed_rank import SignificanceRecord, summary_sentence
 from aswa.files import write_bytes
 
+LEAST, MOST = 0.9, 1.2  # width of a figure on the page, as a part of that in which it was drawn
+
 
 @dataclass(frozen=True)
 class Study:
@@ -43,7 +41,7 @@ class Study:
     declared: Declaration
     regime: str  # name, "" without
     title: str  # begins the regime's sentences
-    note: str  # which runs these are
+    note: str  # which runs these are, and which setting was taken where there are several
     names: Names
     records: tuple[SignificanceRecord, ...]
     significance: pd.DataFrame  # of `records`, as significance.csv has them
@@ -57,7 +55,6 @@ class Study:
     cost_table: TextTable
     method_costs: TextTable | None
     drawings: tuple[Drawing, ...]
-    environment: tuple[tuple[str, str], ...]
     notices: tuple[str, ...]
     runs_used: int
     seeds: str
@@ -96,13 +93,18 @@ class Report:
 
     studies: tuple[Study, ...]
     results: pd.DataFrame
-    runs: pd.DataFrame  # a row a run, with the settings that vary
+    runs: pd.DataFrame  # a row a run, with the settings that vary; unfinished ones too
+    run_list: TextTable  # the same for a reader
+    made: MadeWith
+    unfinished: tuple[str, ...]  # sentences on runs without a result
     costs: pd.DataFrame
     by: tuple[str, ...]  # keys by whose values metrics are given
     curves: tuple[Drawing, ...]
     curve_tables: tuple[TextTable, ...]
     problems: tuple[Problem, ...]
     notices: tuple[str, ...]  # about all studies
+    title: str = "Does adaptive stochastic weight averaging generalise better?"
+    command: str = "aswa-analyze RESULTS_DIR"  # that writes this report again
 
     def primary(self) -> list[str]:
         """The sentences on the primary comparisons of all studies."""
@@ -231,45 +233,21 @@ def render_html(report: Report) -> str:
     environment.filters["inline"] = _inline_svg
     template = environment.get_template("report.html.j2")
     first = report.studies[0]
-    return template.render(report=report, declared=first.declared, names=first.names)
+    return template.render(report=report, declared=first.declared, names=first.names, most=COMMANDS)
 
 
 def _inline_svg(drawing: Drawing, ending: str = "") -> str:
-    """The SVG element without its XML prologue; ids made unique, at most a fifth larger."""
+    """The SVG element without its XML prologue; ids made unique, in about the size it was drawn in.
+
+    A telephone scrolls it sideways in its own box, since smaller letters could not be read.
+    """
     text = drawing.svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{drawing.stem}{ending}-", text)
     head, rest = text.split(">", 1)
     size = re.search(r'\bwidth="([\d.]+)pt"', head)
-    most = f' style="max-width:{1.2 * float(size[1]):.0f}pt"' if size else ""
+    most = ""
+    if size:
+        wide = float(size[1])
+        most = f' style="min-width:{LEAST * wide:.0f}pt;max-width:{MOST * wide:.0f}pt"'
     return re.sub(r'\s(width|height)="[^"]*"', "", head) + most + ">" + rest
-
-
-def print_summary(report: Report, page: Path, console: Console) -> None:
-    """The primary metrics by cell, or the first table; the answer; where the report is."""
-    for study in report.studies:
-        if study.title:
-            console.print(Text(f"{study.title}. {study.note}", style="bold"), soft_wrap=True)
-        tables = study.metric_tables
-        primary = [tables[m] for m in study.declared.primary_metrics if m in tables]
-        for table in primary or list(tables.values())[:1]:
-            print_table(table, console)
-    for sentence in report.answer():
-        console.print(Text(sentence))
-    console.print(Text(f"report: {page}"), soft_wrap=True)
-
-
-def print_table(table: TextTable, console: Console) -> None:
-    """In markdown where it is too wide: cut cells would be worse than long lines."""
-    drawn = _terminal_table(table)
-    fits = Measurement.get(console, console.options, drawn).maximum < console.width
-    console.print(drawn if fits else Text(table.markdown()), soft_wrap=not fits)
-
-
-def _terminal_table(table: TextTable) -> Table:
-    drawn = Table(title=table.title, title_justify="left", title_style="bold")
-    for name, side in zip(table.header, table.alignment(), strict=True):
-        drawn.add_column(name, justify="left" if side == "left" else "right", no_wrap=True)
-    for row in table.marked("[bold green]{}[/]", "[underline]{}[/]", escape):
-        drawn.add_row(*row)
-    return drawn

@@ -75,7 +75,7 @@ class TextTable:
         """`left` for the leading columns of names, `right` for numbers."""
         names = {
             "dataset", "model", "method", "optimizers", "device", "metric", "scope", "difference",
-            "question", "scoring",
+            "question", "scoring", "status", "commit", "folder",
         }  # fmt: skip
         return tuple("left" if text.lower() in names else "right" for text in self.header)
 
