@@ -71,9 +71,13 @@ def _values(column: list[Any]) -> str:
     counts = Counter(value for value in map(_hashable, column) if value is not None)
     found = sorted(counts, key=lambda v: (isinstance(v, str), v))
     if len(set(counts.values())) <= 1:
-        each = f" ({counts[found[0]]} runs each)" if len(found) > 1 else ""
+        each = f" ({_runs(counts[found[0]])} each)" if len(found) > 1 else ""
         return ", ".join(map(str, found)) + each
-    return ", ".join(f"{value} ({counts[value]} runs)" for value in found)
+    return ", ".join(f"{value} ({_runs(counts[value])})" for value in found)
+
+
+def _runs(n: int) -> str:
+    return f"{n} run{'' if n == 1 else 's'}"
 
 
 def _hashable(value: Any) -> Any:
@@ -115,7 +119,7 @@ def environment(runs: list[Run]) -> list[tuple[str, str]]:
             counts[str(name)][str(number)] += 1
     entries = []
     for name, values in counts.items():
-        texts = [f"{value} ({n} runs)" for value, n in sorted(values.items())]
+        texts = [f"{value} ({_runs(n)})" for value, n in sorted(values.items())]
         entries.append((name, ", ".join(texts if len(values) > 1 else values)))
     analysed = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return [*entries, ("analysed with", f"Python {platform.python_version()}, {analysed}")]

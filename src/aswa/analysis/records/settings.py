@@ -19,6 +19,7 @@ from aswa.analysis.records.names import listed
 from aswa.analysis.records.runs import EVALUATED, Run
 
 Rank = Callable[[Run, str | None], tuple[Any, ...]]
+Said = dict[tuple[str | None, str], list[Run]]  # (part, what is said) → of these runs
 
 
 @dataclass(frozen=True)
@@ -53,31 +54,24 @@ def choose_settings(runs: list[Run], rank: Rank | None = None) -> Choice:
     """
     kept: set[tuple[int, str]] = set()
     answering: set[int] = set()
-    left_out: dict[tuple[str, str | None], list[list[int]]] = defaultdict(list)
-    taken: dict[tuple[str, str | None], list[list[int]]] = defaultdict(list)
-
-    def choose(members: list[int], part: str | None) -> list[int]:
-        """The runs of the setting that fills most cells; the others are left out."""
-        (first, used), *others = _ranked(runs, members, part, rank)
-        for _, alike in others:
-            left_out[_left_out(runs[used[0]], runs[alike[0]], part), part].append(alike)
-        if others and rank is None:
-            why = next(r for r, a, b in zip(REASONS, first, others[0][0], strict=True) if a != b)
-            firsts = [runs[alike[0]] for alike in (used, *(alike for _, alike in others))]
-            taken[_taken(firsts, part, why), part].append(used)
-        return used
-
-    def units_of(found: list[list[int]], part: str | None) -> str:
-        """Which dataset × model, and of which method."""
-        who = dict.fromkeys(f"{runs[i].dataset} × {runs[i].model}" for i, *_ in found)
-        whole = len(who) == len(units) > 1
-        return ("every dataset × model" if whole else listed(list(who))) + (
-            f", {part}" if part else ""
-        )
-
+    left_out: Said = defaultdict(list)
+    taken: Said = defaultdict(list)
     units: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, run in enumerate(runs):
         units[run.dataset, run.model].append(i)
+
+    def choose(members: list[int], part: str | None) -> list[int]:
+        """The runs of the setting that fills most cells; the others are left out."""
+        ranked = _ranked(runs, members, part, rank)
+        used, *firsts = (runs[alike[0]] for _, alike in ranked)
+        for other, (_, alike) in zip(firsts, ranked[1:], strict=True):
+            left_out[part, _left_out(used, other, part)] += [runs[i] for i in alike]
+        if firsts and rank is None:
+            best, second = ranked[0][0], ranked[1][0]
+            why = next(r for r, a, b in zip(REASONS, best, second, strict=True) if a != b)
+            taken[part, _taken([used, *firsts], part, why)].append(used)
+        return ranked[0][1]
+
     for _, members in sorted(units.items()):
         best = choose(members, None)
         if asked := [i for i in best if _evaluated(runs[i])]:
@@ -89,11 +83,18 @@ def choose_settings(runs: list[Run], rank: Rank | None = None) -> Choice:
         frozenset(kept),
         frozenset(answering),
         tuple(
-            f"{units_of(found, part)}: {_count(runs, found)} {what}"
-            for (what, part), found in left_out.items()
+            f"{_who(found, part, len(units))}: {_count(found)} {what}"
+            for (part, what), found in left_out.items()
         ),
-        tuple(f"{units_of(found, part)}: {what}" for (what, part), found in taken.items()),
+        tuple(f"{_who(found, part, len(units))}: {what}" for (part, what), found in taken.items()),
     )
+
+
+def _who(found: list[Run], part: str | None, units: int) -> str:
+    """The dataset × model of runs, of so many units, and the method."""
+    who = list(dict.fromkeys(f"{run.dataset} × {run.model}" for run in found))
+    named = "every dataset × model" if len(who) == units > 1 else listed(who)
+    return f"{named}, {part}" if part else named
 
 
 def _ranked(
@@ -147,8 +148,8 @@ def _left_out(used: Run, other: Run, part: str | None) -> str:
     return f"left out, other setting: {shown}{more}.{hint}"
 
 
-def _count(runs: list[Run], found: list[list[int]]) -> str:
-    count = len({runs[i].path for alike in found for i in alike})
+def _count(found: list[Run]) -> str:
+    count = len({run.run_id for run in found})
     return f"{count} run{'' if count == 1 else 's'}"
 
 

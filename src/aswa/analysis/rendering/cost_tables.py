@@ -41,7 +41,7 @@ def runs_table(runs: pd.DataFrame, settings: Iterable[str]) -> TextTable:
                      run["commit"][:COMMIT], run["folder"]))  # fmt: skip
     header = ("dataset", "model", "optimizers", *settings, "seed", "status", "seconds", "commit",
               "folder")  # fmt: skip
-    return TextTable("runs", "All runs", header, tuple(rows), runs)
+    return TextTable("runs", "Runs, finished or not", header, tuple(rows), runs)
 
 
 def costs_table(costs: pd.DataFrame) -> TextTable:

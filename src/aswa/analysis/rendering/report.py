@@ -28,7 +28,7 @@ from aswa.analysis.statistics.resampling import EFFECT_COLUMNS
 from aswa.analysis.statistics.signed_rank import SignificanceRecord, summary_sentence
 from aswa.files import write_bytes
 
-LEAST, MOST = 0.9, 1.2  # width of a figure on the page, as a part of that in which it was drawn
+LEAST, MOST = 0.8, 1.2  # width of a figure on the page, as a part of that in which it was drawn
 
 
 @dataclass(frozen=True)
