@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +46,7 @@ class Snapshot(NamedTuple):
     tables: tuple[str, ...] = ()
     answer: str | None = None  # a page that shows the answer alone
     block: str = "results"  # between which marks of the page
+    brief: bool = False  # the tests of many comparisons as a table, not in sentences
 
 
 SNAPSHOTS = {
@@ -61,6 +63,7 @@ SNAPSHOTS = {
         "aswa-train experiment=paper_graphs_small; aswa-train experiment=paper_graphs",
         "docs/paper_regime.md",
         declared="paper_graphs",
+        brief=True,
     ),
     "large_graphs": Snapshot(
         "results/link_prediction_cpu",
@@ -202,7 +205,9 @@ def result_block(name: str, results: Path, report: Report) -> str:
             if chosen.declared == "default":
                 parts.append(" ".join(study.primary() + study.secondary()))
             else:
-                parts.append("\n".join(f"- {said}" for said in everything_said(study, metric)))
+                parts += in_brief(study, metric) if chosen.brief else []
+                said = everything_said(study, metric, chosen.brief)
+                parts.append("\n".join(f"- {sentence}" for sentence in said))
             if metric in chosen.curves and study is report.studies[0]:
                 figure = f"{folder}/learning_curves_{metric}{study.ending}.png"
                 parts.append(f"![learning curves]({figure})")
@@ -212,13 +217,30 @@ def result_block(name: str, results: Path, report: Report) -> str:
     return "\n\n".join([*parts, made_with(read_runs(results)[0])])
 
 
-def everything_said(study: Study, metric: str) -> list[str]:
-    """The declared tests of a metric over all units, and what stands beside them."""
+def everything_said(study: Study, metric: str, brief: bool = False) -> list[str]:
+    """The declared tests of a metric over all units, and what stands beside them.
+
+    In brief the primary test, the ranks of all methods and the power.
+    """
     records = family(study.records, metric)
     evidence = study.evidence
-    sizes: list[Any] = [*evidence.effects, *evidence.posteriors, *evidence.ranks]
-    beside = [found.sentence() for found in sizes if found.metric == metric]
-    return [*(record.sentence() for record in records), *beside, power_note(records[0])]
+    sizes: list[Any] = [*evidence.effects, *evidence.posteriors]
+    beside = [*([] if brief else sizes), *evidence.ranks]
+    tests = [record.sentence() for record in records[: 1 if brief else None]]
+    beside = [found.sentence() for found in beside if found.metric == metric]
+    return [*tests, *beside, power_note(records[0])]
+
+
+def in_brief(study: Study, metric: str) -> list[str]:
+    """The declared tests of a metric as a table, without its columns of one value."""
+    rows = [row for row in study.tests.rows if row[0] == study.names.metric(metric).title]
+    columns = [i for i, name in enumerate(study.tests.header) if name not in ("metric", "scope")]
+
+    def cut(row: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(row[i] for i in columns)
+
+    table = replace(study.tests, header=cut(study.tests.header), rows=tuple(map(cut, rows)))
+    return [table.markdown().strip()]
 
 
 def answer(report: Report) -> str:

@@ -71,6 +71,29 @@ def test_report_in_a_browser(width: int, analysis: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.root
+def test_a_click_on_a_column_sorts(analysis: Path, tmp_path: Path) -> None:
+    """Numbers by their value, and back at the second click; a text that is none stays last."""
+    click = (
+        "<script>const t = document.querySelector('table'), seen = [];"
+        "t.tBodies[0].rows[1].cells[2].textContent = 'missing';"
+        "t.tBodies[0].rows[2].cells[2].textContent = '\u22120.5 \u00b1 0.1';"
+        "for (const n of [0, 1]) { t.querySelectorAll('th button')[2].click();"
+        "seen.push([...t.tBodies[0].rows].map(r => parseFloat(r.cells[2].textContent.replace("
+        "'\u2212', '-'))).join()); } document.body.dataset.seen = seen.join(';');</script></body>"
+    )
+    page = tmp_path / "page.html"
+    page.write_text((analysis / "report.html").read_text().replace("</body>", click))
+    document, complaints = browse(page, DESKTOP, tmp_path / "profile")
+    assert complaints == ""
+    found = re.search(r'data-seen="([^"]*)"', document)
+    assert found is not None
+    up, down = (texts.split(",") for texts in found[1].split(";"))
+    assert up[-1] == down[-1] == "NaN" and up[0] == "-0.5"
+    numbers = [float(text) for text in up[:-1]]
+    assert numbers == sorted(numbers) == [float(text) for text in down[-2::-1]]
+
+
+@pytest.mark.root
 def test_a_browser_that_complains_is_heard(tmp_path: Path) -> None:
     """So that the silence above means something."""
     page = tmp_path / "broken.html"
