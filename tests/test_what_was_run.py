@@ -74,6 +74,15 @@ def test_unfinished_runs_are_counted_and_named(
     assert "aswa-train -m dataset=umls model=keci seed=5,6,7,8,9" in page
 
 
+def test_a_folder_whose_locks_cannot_be_tried_is_read(partial: Path) -> None:
+    """As that of another person; here the files are folders."""
+    for seed in (5, 7):
+        (partial / f"runs/umls/keci/planned{seed}/.lock").mkdir()
+    (partial / "runs/umls/keci/planned5/status.json").mkdir()
+    said = "\n".join(report_of(partial).unfinished)
+    assert "running: umls × keci, seed=7" in said and "waiting: umls × keci, seed=5" in said
+
+
 def test_a_whole_folder_says_so_and_an_empty_one_names_its_runs(tmp_path: Path) -> None:
     plan(tmp_path, 3)
     with pytest.raises(NoResults, match="0 of 1 runs") as caught:

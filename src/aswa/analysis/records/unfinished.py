@@ -53,17 +53,10 @@ def read_unfinished(results_dir: Path, finished: Collection[Path]) -> list[Unfin
 
 def _unfinished(path: Path) -> Unfinished | None:
     """None for a folder that is no run's."""
-    folder = RunFolder(path, report=lambda line: None)
-    plan, status = read_plan(path), folder.status()
+    plan, status = read_plan(path), _read(path / "status.json")
     if not (plan or status or has_result(path)):
         return None
-    state = status.get("status")
-    if has_result(path):
-        state = "damaged"
-    elif folder.owner() is not None:
-        state = "running"
-    elif state != "failed":
-        state = "interrupted" if status else "waiting"
+    state = "damaged" if has_result(path) else _state(path, status)
     lines = str(status.get("traceback") or "").strip().splitlines()
     return Unfinished(
         path,
@@ -75,10 +68,27 @@ def _unfinished(path: Path) -> Unfinished | None:
     )
 
 
+def _state(path: Path, status: dict[str, Any]) -> str:
+    """Of a run without a result, by its lock and what its `status.json` says."""
+    said = status.get("status")
+    try:
+        at_work = RunFolder(path).owner() is not None
+    except OSError:  # the folder of another person, whose locks cannot be tried
+        at_work = said == "running"
+    if at_work:
+        return "running"
+    return "failed" if said == "failed" else "interrupted" if said else "waiting"
+
+
 def read_plan(folder: Path) -> dict[str, Any]:
     """The `plan.json` of a run; empty where it has none, as a packed run."""
+    return _read(folder / "plan.json")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Empty where there is no record that can be read."""
     try:
-        return read_record(folder / "plan.json")
+        return read_record(path)
     except (OSError, CorruptRecord):
         return {}
 
