@@ -96,7 +96,7 @@ def commands(plans: Iterable[Sequence[str]]) -> list[str]:
 
 def _grids(keys: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     """One command where the rows are a whole grid; else of parts by the key of fewest values."""
-    values = [list(dict.fromkeys(column)) for column in zip(*rows, strict=True)]
+    values = [sorted(set(column), key=_by_number) for column in zip(*rows, strict=True)]
     if math.prod(map(len, values)) != len(rows):
         several = [i for i, found in enumerate(values) if len(found) > 1]
         i = min(several, key=lambda place: len(values[place]))
@@ -105,6 +105,13 @@ def _grids(keys: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     words = [f"{key}={','.join(found)}" for key, found in zip(keys, values, strict=True)]
     sweep = ["-m"] if len(rows) > 1 else []
     return [shlex.join(["aswa-train", *sweep, *words])]
+
+
+def _by_number(text: str) -> tuple[float, str]:
+    try:
+        return float(text), text
+    except ValueError:
+        return math.inf, text
 
 
 def environment(runs: list[Run]) -> list[tuple[str, str]]:
