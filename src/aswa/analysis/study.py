@@ -85,12 +85,12 @@ def analyse(
     runs, problems = read_runs(results_dir)
     unfinished = read_unfinished(results_dir, [run.path for run in runs])
     if not any(run.methods for run in runs):
-        why = "".join(f"\n{sentence}" for sentence in said_of_unfinished(unfinished, len(runs)))
-        raise NoResults(
+        lines = [
             f"no finished run under {results_dir / 'runs'}; make some with `make reproduce`, or "
-            f"`aswa-train dataset=umls model=keci optimizer=all seed=0`{why}",
-            problems,
-        )
+            "`aswa-train dataset=umls model=keci optimizer=all seed=0`",
+            *said_of_unfinished(unfinished, len(runs)),
+        ]
+        raise NoResults("\n".join(lines), problems)
     chosen = select_where(runs, where)
     names, contradictions = merged(run.names for run in runs)
     folder = Folder(results_dir, declared, runs, chosen, names, figures)
