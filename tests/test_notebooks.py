@@ -50,4 +50,5 @@ def test_there_are_notebooks() -> None:
         "aswa_in_your_own_loop",
         "inspect_results",
         "multi_hop_queries",
+        "your_results",
     ]

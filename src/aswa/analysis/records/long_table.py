@@ -15,13 +15,15 @@ from aswa.analysis.records.runs import EVALUATED, Run
 from aswa.analysis.records.settings import Choice
 
 RESULT_COLUMNS = ["dataset", "model", "optimizer", "seed", "split", "metric", "value", "run_id"]
+# Of a run's seconds, in the order of tables; they add up to the last.
+COST_PARTS = (
+    "setup", "train", "evaluate", "average", "batch_norm", "checkpoint", "other", "total",
+)  # fmt: skip
 COST_COLUMNS = [
-    "dataset", "model", "run_id", "optimizers", "seed", "device", "seconds_train",
-    "seconds_evaluate", "seconds_average", "seconds_batch_norm", "seconds_total", "epochs",
-    "seconds_per_epoch",
+    "dataset", "model", "run_id", "optimizers", "seed", "device",
+    *(f"seconds_{part}" for part in COST_PARTS), "epochs", "seconds_per_epoch",
 ]  # fmt: skip
 RUNNING_SCORE = "running_score"  # in `method_seconds`, beside the methods
-COST_PARTS = ("train", "evaluate", "average", "batch_norm", "total")
 UNIT = ["dataset", "model"]
 CELL = [*UNIT, "optimizer", "seed", "split", "metric"]
 
@@ -165,13 +167,20 @@ def _collapsed(frame: pd.DataFrame) -> list[str]:
 
 
 def costs_frame(runs: list[Run]) -> pd.DataFrame:
-    """Seconds of every run by part. Missing parts are NaN; per epoch is total over epochs."""
+    """Seconds of every run by part, NaN where a record lacks it.
+
+    Per epoch is training alone, without the first epoch where the record tells it apart and there
+    are others: code and memory are new to it.
+    """
     records = []
     for run in runs:
         who = (run.dataset, run.model, run.run_id, optimizer_set(run), run.seed, run.device)
         parts = [_number(run.seconds.get(part)) for part in COST_PARTS]
-        epochs = _number(run.config.get("epochs"))
-        records.append((*who, *parts, epochs, parts[-1] / epochs if epochs > 0 else math.nan))
+        epochs, train = _number(run.config.get("epochs")), _number(run.seconds.get("train"))
+        first = _number(run.seconds.get("first_epoch"))
+        paced = (train, epochs) if math.isnan(first) or epochs < 2 else (train - first, epochs - 1)
+        per_epoch = paced[0] / paced[1] if paced[1] > 0 else math.nan
+        records.append((*who, *parts, epochs, per_epoch))
     frame = pd.DataFrame(records, columns=COST_COLUMNS)
     frame["epochs"] = frame["epochs"].astype("Int64")
     return frame.sort_values(COST_COLUMNS[:5], kind="stable").reset_index(drop=True)

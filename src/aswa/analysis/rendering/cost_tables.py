@@ -44,8 +44,14 @@ def runs_table(runs: pd.DataFrame, settings: Iterable[str]) -> TextTable:
     return TextTable("runs", "Runs, finished or not", header, tuple(rows), runs)
 
 
+COSTS_NOTE = (
+    "The parts add up to the total. Set-up is reading data and building models; an epoch's "
+    "milliseconds are those of training, without the first epoch."
+)
+
+
 def costs_table(costs: pd.DataFrame) -> TextTable:
-    """Seconds a run by part, and milliseconds an epoch, as means over runs."""
+    """Seconds a run by part, and milliseconds of training an epoch, as means over runs."""
     groups = costs.groupby([*UNIT, "optimizers", "device", "epochs"], sort=True, dropna=False)
     parts = [f"seconds_{part}" for part in COST_PARTS]
     means = groups[[*parts, "seconds_per_epoch"]].mean().assign(runs=groups.size()).reset_index()
@@ -56,10 +62,10 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
         for r in table_rows(means)
     )  # fmt: skip
     header = (
-        "dataset", "model", "optimizers", "device", "epochs", "train s", "evaluate s",
-        "average s", "batch-norm s", "total s", "ms an epoch", "runs",
+        "dataset", "model", "optimizers", "device", "epochs", "set-up s", "train s", "evaluate s",
+        "average s", "batch-norm s", "checkpoint s", "other s", "total s", "ms an epoch", "runs",
     )  # fmt: skip
-    return TextTable("costs", "Cost of a run, mean over runs", header, rows, means)
+    return TextTable("costs", "Cost of a run, mean over runs", header, rows, means, note=COSTS_NOTE)
 
 
 def method_costs_table(costs: pd.DataFrame, names: Names) -> TextTable | None:
