@@ -273,8 +273,9 @@ def test_the_time_left_is_that_of_a_runs_own_pace_or_of_finished_ones() -> None:
     assert left_of(begun, usual) == (90.0, "its own pace")
     assert left_of(fresh, usual) == (50.0, "finished runs of this kind")
     other = RunState(Path("runs/umls/complex/d"), "waiting")
-    assert left_of(other, usual) == (50.0, "other finished runs")
-    assert left_of(other, {}) == (None, "not known yet")
+    assert left_of(other, usual) == (50.0, "other models' finished runs")
+    larger = RunState(Path("runs/wn18rr/complex/e"), "waiting")
+    assert left_of(larger, usual) == (None, "not known yet")
     assert seconds_left([done, begun, fresh]) == (90.0 + 50.0) / 2
 
 

@@ -36,6 +36,10 @@ class RunState:
         return " × ".join(self.path.parts[-3:-1])
 
     @property
+    def dataset(self) -> str:
+        return self.path.parts[-3]
+
+    @property
     def part(self) -> float:
         """Of its epochs done."""
         return 1.0 if self.state == "done" else self.epoch / max(1, self.epochs)
@@ -84,12 +88,12 @@ def read_states(results_dir: Path) -> list[RunState]:
 
 
 def usual_seconds(states: Sequence[RunState]) -> dict[str, float]:
-    """dataset × model → mean seconds of its finished runs; under "" of all."""
+    """dataset × model → mean seconds of its finished runs; and dataset → that of its own."""
     took = defaultdict(list)
     for state in states:
         if state.state == "done" and state.seconds is not None:
             took[state.unit].append(state.seconds)
-            took[""].append(state.seconds)
+            took[state.dataset].append(state.seconds)
     return {unit: statistics.mean(values) for unit, values in took.items()}
 
 
@@ -97,17 +101,17 @@ def left_of(state: RunState, usual: Mapping[str, float]) -> tuple[float | None, 
     """Seconds until a run is done, and how they are known."""
     if state.seconds is not None and 0 < state.part < 1:
         return state.seconds * (1 - state.part) / state.part, "its own pace"
-    whole = usual.get(state.unit, usual.get(""))
-    if whole is None:
+    whole = usual.get(state.unit, usual.get(state.dataset))
+    if whole is None:  # another dataset tells nothing: one epoch may be a thousand of another
         return None, "not known yet"
-    known = "finished runs of this kind" if state.unit in usual else "other finished runs"
+    known = "finished runs of this kind" if state.unit in usual else "other models' finished runs"
     return whole * (1 - state.part), known
 
 
 def seconds_left(states: Sequence[RunState]) -> float | None:
     """Until all is done, by the workers of this moment.
 
-    None where nothing is running, or of some run nothing is known.
+    None where nothing is running, or nothing is known of some run.
     """
     usual, running = usual_seconds(states), sum(state.state == "running" for state in states)
     left = [left_of(s, usual)[0] for s in states if s.state not in ("done", "failed")]
