@@ -1,8 +1,8 @@
 """Names → dotted paths: the one place where configuration meets classes. Imports no torch.
 
-A model, a method, a mixing or a kind is one line here. Those of other packages are found by the
-entry point groups `aswa.models`, `aswa.methods`, `aswa.mixings` and `aswa.kinds`, and their YAML
-files by `aswa.conf`.
+A model, a method, a mixing, a kind or a tracker is one line here. Those of other packages are found
+by the entry point groups `aswa.models`, `aswa.methods`, `aswa.mixings`, `aswa.kinds` and
+`aswa.trackers`, and their YAML files by `aswa.conf`.
 """
 
 from __future__ import annotations
@@ -71,6 +71,12 @@ MIXINGS: dict[str, str] = {
     "independent": "aswa.averaging.mixing:Independent",
 }
 
+TRACKERS: dict[str, str] = {
+    "wandb": "aswa.trackers.wandb:WandB",
+    "tensorboard": "aswa.trackers.tensorboard:TensorBoard",
+    "csv": "aswa.trackers.csv_file:CSV",
+}
+
 
 def load(path: str) -> Any:
     """The object named by `package.module:name`."""
@@ -94,6 +100,12 @@ def methods() -> dict[str, Method]:
 def mixings() -> dict[str, str]:
     """Every mixing by name."""
     return MIXINGS | _entry_points("aswa.mixings")
+
+
+@functools.cache
+def trackers() -> dict[str, str]:
+    """Every tracker by name."""
+    return TRACKERS | _entry_points("aswa.trackers")
 
 
 @functools.cache

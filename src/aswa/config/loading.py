@@ -18,9 +18,9 @@ from aswa.config.run_config import (
     PopulationConfig,
     RunConfig,
     ScheduleConfig,
-    TrackerConfig,
 )
 from aswa.config.schema import ConfigError, checked, dotted, keys, neutral_keys, unknown
+from aswa.config.trackers import fill_trackers
 from aswa.files import conf_dir
 from aswa.registry import kinds, mixings
 from aswa.registry import load as load_object
@@ -98,7 +98,7 @@ def resolve(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
         "base_optimizer": _closed(BaseOptimizerConfig, plain, "base_optimizer"),
         "schedule": _closed(ScheduleConfig, plain, "schedule"),
         "population": _open(PopulationConfig, plain["population"], "population", []),
-        "tracker": _closed(TrackerConfig, plain, "tracker"),
+        "tracker": fill_trackers(plain),
         "optimizer": plain["optimizer"]["name"],
         "methods": {},
         "resolved": plain,
@@ -119,7 +119,8 @@ def _is_said(override: str) -> bool:
     key = override.lstrip("+~").partition("=")[0]
     named = {"dataset", "dataset.name", "model", "task", "optimizer", "seed", "experiment"}
     of_dataset = {f"dataset.{each}" for each in neutral_keys(DatasetConfig)}
-    return key not in named | of_dataset | neutral_keys(RunConfig) and not key.startswith("hydra")
+    neutral = key.partition(".")[0] in neutral_keys(RunConfig)  # and all below it
+    return key not in named | of_dataset and not neutral and not key.startswith("hydra")
 
 
 def _check_chosen(group: str, values: Any) -> None:

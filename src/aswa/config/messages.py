@@ -43,8 +43,8 @@ def explain(error: Exception) -> str:
         return f"{group}={word}: no such {group}; {nearest(word, members(group))}"
     if found := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'$", first):
         words = f"{found[1]}={found[2]}: several values; add -m for a sweep"
-        together = f", or write 'optimizer=[{found[2]}]' for one run"
-        return words + (together if found[1] == "optimizer" else "")
+        together = f", or write '{found[1]}=[{found[2]}]' for one run"
+        return words + (together if found[1] in ("optimizer", "tracker") else "")
     if "Config group override must be a string" in first:
         return "a group was set to null; name one of its members, or leave the word out"
     if isinstance(error, OverrideParseException):

@@ -63,11 +63,10 @@ class PopulationConfig:
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """A member of conf/tracker."""
+    """Members of conf/tracker: their names, and the options of each."""
 
-    name: str = setting(choices=("none", "wandb"))
-    project: str = "aswa"
-    entity: str | None = None
+    name: str  # `none`, `wandb`, `wandb+csv`
+    options: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

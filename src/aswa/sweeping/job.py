@@ -72,6 +72,10 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
     if progress.dry_run():
         print(f"{config.title}: {'to do' if record is None else took}, {config.folder}")
         return "to do" if record is None else str(record["status"])
+    if record is not None and config.tracker.options and _first():
+        from aswa.training.trackers import mirror_finished
+
+        mirror_finished(config, record, say)
     if record is None:
         if planned is None:
             check_run(config)

@@ -42,7 +42,8 @@ class Checkpoints:
     Attributes:
         entry: what the status says of the checkpoint that counts; None if there is none.
         total: seconds that the run took so far, those before an interruption included.
-        spent: of them, on `setup` (data, models, resuming) and on `checkpoint`.
+        parts: of them, on `setup` (data, models, resuming) and on `checkpoint`.
+        epoch_seconds: epoch → seconds of training, averaging and evaluation.
     """
 
     def __init__(self, folder: RunFolder, seconds: float, about: Mapping[str, Any]) -> None:
@@ -50,8 +51,11 @@ class Checkpoints:
         self._first = distributed.rank() == 0
         self._saved = self._start = self._begun = time.monotonic()
         self._took = 0.0
-        self.spent = {"setup": 0.0, "checkpoint": 0.0}
+        self.parts = {"setup": 0.0, "checkpoint": 0.0}
         self._marks: dict[str, Any] = {}
+        self.epoch_seconds: dict[int, float] = {}
+        self._epoch_start = time.monotonic()  # of the unfinished one, by the clock
+        self._spent = 0.0  # on it, before the run was interrupted
         self.entry = distributed.broadcast_object(self._named() if self._first else None)
 
     def _named(self) -> dict[str, Any] | None:
@@ -74,13 +78,29 @@ class Checkpoints:
         interval = max(self._seconds, share) if self._seconds else 0.0
         return self._first and time.monotonic() - self._saved >= interval
 
+    def start_epoch(self) -> None:
+        """From here on the run computes an epoch, or the rest of one."""
+        self._epoch_start, self._spent = time.monotonic() - self._spent, 0.0
+
+    def end_epoch(self, epoch: int) -> float:
+        """Note the end of an epoch; the seconds that it took."""
+        now = time.monotonic()
+        seconds, self._epoch_start = now - self._epoch_start, now
+        self.epoch_seconds[epoch] = seconds
+        return seconds
+
     def save(self, work: Work) -> None:
         """Replace the checkpoint, unless weights are no numbers: then the one before stays."""
         if not work.weights_finite:
             return
         start = time.monotonic()
-        about = {"total": self.total, "spent": self.spent, "versions": versions()}
-        state = work.state_dict() | about
+        state = work.state_dict() | {
+            "total": self.total,
+            "parts": self.parts,
+            "versions": versions(),
+            "epoch_seconds": self.epoch_seconds,
+            "spent": time.monotonic() - self._epoch_start,  # on the unfinished epoch
+        }
         if self._first:
             before, self.entry = self.entry, self._write(state, work.epoch)
             self._folder.write_status(
@@ -91,7 +111,7 @@ class Checkpoints:
                 (self._folder.path / before["file"]).unlink(missing_ok=True)
         self._saved = time.monotonic()
         self._took = self._saved - start
-        self.spent["checkpoint"] += self._took
+        self.parts["checkpoint"] += self._took
 
     def _write(self, state: dict[str, Any], epoch: int) -> dict[str, Any]:
         content = serialised(state)
@@ -115,7 +135,7 @@ class Checkpoints:
         try:
             self._resume(work, device, how, report)
         finally:
-            self.spent["setup"] += time.monotonic() - self._begun
+            self.parts["setup"] += time.monotonic() - self._begun
 
     def _resume(
         self, work: Work, device: torch.device, how: str, report: Callable[[str], None]
@@ -150,7 +170,9 @@ class Checkpoints:
                 f"{anew} to begin anew"
             ) from error
         self._start -= state["total"]
-        self.spent = state["spent"]
+        self.parts = state.get("parts", self.parts)
+        self.epoch_seconds = state.get("epoch_seconds", {})
+        self._spent = state.get("spent", 0.0)
         within = ", in the middle of the next" if work.batches else ""
         report(f"going on after epoch {work.epoch} of {work.epochs}{within}")
 

@@ -70,7 +70,8 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
             "of the run again with save_weights=true"
         )
     plan = read_record(path / "plan.json")
-    config = resolve(OmegaConf.create(plan["composed"] | changes), plan["overrides"])
+    composed = plan["composed"] | {"tracker": {"name": "none"}} | changes
+    config = resolve(OmegaConf.create(composed), plan["overrides"])
     if config.run_id != record["run_id"]:
         raise ValueError(
             f"{path}: recorded as {record['run_id']}, but its plan now means {config.run_id}: the "

@@ -23,6 +23,7 @@ class Rider:
         valid: validation score an epoch; None where it is not known.
         decisions: `hard`, `soft`, `reject` or None an epoch.
         scores: [v, v̂] behind the decision an epoch, or None.
+        members: models in the average an epoch.
         counts: decision → how often; empty for a method that decides nothing.
     """
 
@@ -33,6 +34,7 @@ class Rider:
         self.valid: list[float | None] = []
         self.decisions: list[str | None] = []
         self.scores: list[list[float] | None] = []
+        self.members: list[int | None] = []
         self.counts: dict[str, int] = {}
 
     def update(self, model: nn.Module, evaluate: Callable[..., float], epoch: int) -> None:
@@ -47,6 +49,7 @@ class Rider:
             self.counts[decision.value] += 1
         self.decisions.append(None if decision is None else decision.value)
         self.scores.append(None if scores is None else list(scores))
+        self.members.append(self.averager.n_averaged)
 
     def point(self, evaluate: Callable[..., float], measure: bool) -> float | None:
         """The validation score of the offered weights: known, measured if `measure`, or None."""
@@ -62,6 +65,8 @@ class Rider:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.averager.load_state_dict(state["averager"])
+        # Checkpoints of a version that did not count them have no members.
+        state = {"members": [None] * len(state["decisions"]), **state}
         for key in vars(self).keys() - DERIVED:
             setattr(self, key, state[key])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from aswa.training.display import Display
 from aswa.training.preemption import Preempted, Preemption
 from aswa.training.record import available_cores, run_record
 from aswa.training.reuse import evaluate_again
-from aswa.training.trackers import Tracker, latest, summary
+from aswa.training.trackers import Trackers
 from aswa.training.work import Work
 
 Report = Callable[[str], None]
@@ -111,7 +110,7 @@ class _Session:
 
     def __post_init__(self) -> None:
         self.first = distributed.rank() == 0
-        self.tracker = Tracker(self.config.tracker.name if self.first else "none")
+        self.trackers = Trackers(self.config.tracker.options if self.first else {}, self.report)
         self.about = {"title": self.config.title, "epochs": self.config.epochs}
         seconds = self.config.checkpoint_seconds
         self.checkpoints = Checkpoints(self.folder, seconds, self.about)
@@ -122,7 +121,7 @@ class _Session:
             return self._compute(on_epoch)
         except (KeyboardInterrupt, Preempted) as end:
             self._note("interrupted", by=repr(end))
-            self.tracker.interrupt()
+            self.trackers.interrupt()
             if isinstance(end, KeyboardInterrupt):
                 raise
             self.preemption.received = end.number  # of another process, maybe
@@ -133,7 +132,7 @@ class _Session:
             if self.first:
                 with contextlib.suppress(OSError):
                     write_bytes(self.folder.path / TRACEBACK, told.encode())
-            self.tracker.finish({}, failed=True)
+            self.trackers.finish(None)
             raise
 
     def _note(self, state: str, **details: Any) -> None:
@@ -156,13 +155,13 @@ class _Session:
             with self.preemption.at_any_moment():  # nothing is lost but the evaluation
                 reused = evaluate_again(config, task)
             if reused is not None:
-                self.tracker.start(config)
+                self.trackers.start(config, lambda: reused[1])
                 self._write(*reused)
                 return reused[0]
         _check_selection(config, task)
         work: Work = load(declared.work)(config, task)
         self.checkpoints.resume(work, self.device, config.resume, self.report)
-        self.tracker.start(config)
+        self.trackers.start(config, lambda: work.history, self.checkpoints.epoch_seconds)
         record = self._finish(work, on_epoch)
         record["seconds"] = _seconds(record["seconds"], self.checkpoints)
         unknown = [n for n, said in record["metrics"].items() if said["higher_is_better"] is None]
@@ -188,11 +187,12 @@ class _Session:
         work.pause = pause
         try:
             while not work.finished:
-                began = time.monotonic()
+                checkpoints.start_epoch()
                 work.advance()
-                self.tracker.log(work.epoch, latest(work.history))
+                seconds = checkpoints.end_epoch(work.epoch)
+                self.trackers.log(lambda: work.history, seconds)
                 self.shown.epoch(work)
-                self._hint(time.monotonic() - began)
+                self._hint(seconds)
                 on_epoch(work)
                 preemption.meet()
             with preemption.at_any_moment():  # from here on the weights stay as they are
@@ -226,12 +226,12 @@ class _Session:
         ended = {"epoch": len(history["epoch"]), "seconds": record["seconds"]["total"]}
         self.folder.write_status(record["status"], **self.about, **ended)
         self.checkpoints.remove()
-        self.tracker.finish(summary(record))
+        self.trackers.finish(record)
 
 
 def _seconds(measured: dict[str, float], checkpoints: Checkpoints) -> dict[str, float]:
     """Every second of the run by part; `first_epoch` is a part of `train`."""
-    found, total = measured | checkpoints.spent, checkpoints.total
+    found, total = measured | checkpoints.parts, checkpoints.total
     rest = total - sum(found.values()) + found.get("first_epoch", 0.0)
     return found | {"other": max(0.0, rest), "total": total}
 

@@ -1,103 +1,112 @@
-"""The mirror of a run. The results folder is the truth: a mirror that breaks is dropped."""
+"""What a session tells its trackers. A tracker that fails is dropped, and said so once."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from aswa.config import RunConfig
+from aswa.registry import load, trackers
+from aswa.results.store import CorruptRecord, read_record
+from aswa.trackers.series import epoch_values, final_values
+from aswa.trackers.tracker import Tracker
+
+Report = Callable[[str], None]
 
 
-class Tracker:
-    """One Weights & Biases run a job, with id = run_id; nothing under the name `none`.
+class Trackers:
+    """The trackers of one run, in the process that writes its folder.
 
-    `WANDB_MODE` is obeyed; without it the run is online when there is an account and offline
-    otherwise. The first failure of W&B is told and ends the mirroring, never the run.
+    Args:
+        chosen: options by name.
+        report: gets a line where the run can be seen, and one for a tracker that fails.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._run: Any = None
+    def __init__(self, chosen: Mapping[str, Mapping[str, Any]], report: Report) -> None:
+        self._report = report
+        self._waiting: dict[str, Mapping[str, Any]] = dict(chosen)
+        self._running: dict[str, Tracker] = {}
 
-    def start(self, config: RunConfig) -> None:
-        """A run begins, or goes on under the same run_id."""
-        if self._name == "wandb":
-            self._try(lambda: self._start(config))
+    def start(
+        self, config: RunConfig, history: Callable[[], Mapping[str, Any]], seconds: Mapping = {}
+    ) -> None:
+        """A run begins, or goes on after the epochs of its history.
 
-    def log(self, epoch: int, values: dict[str, float]) -> None:
-        """Named values at the end of an epoch."""
-        if self._run is not None:
-            self._try(lambda: self._run.log({"epoch": epoch, **values}, step=epoch))
+        Args:
+            history: gives it, where there is a tracker.
+            seconds: epoch → what it took.
+        """
+        if not self._waiting:
+            return
+        before = history()
+        past = [epoch_values(before, i, seconds.get(e)) for i, e in enumerate(before["epoch"])]
+        places: list[str] = []
+        waiting, self._waiting = self._waiting, {}
+        for name, options in waiting.items():
+            with self._guarded(name):
+                self._running[name] = tracker = load(trackers()[name])(options)
+                places.append(f"{name}: {tracker.start(config, [dict(values) for values in past])}")
+        for place in places:
+            self._report(place)
 
-    def finish(self, summary: dict[str, Any], failed: bool = False) -> None:
-        """The run is over; `summary` holds its final values."""
-        self._end(lambda: self._run.summary.update(summary), exit_code=1 if failed else 0)
+    def log(self, history: Callable[[], Mapping[str, Any]], seconds: float | None) -> None:
+        """The last epoch of a history is over."""
+        if self._running:
+            values = epoch_values(history(), -1, seconds)
+            for name, tracker in list(self._running.items()):
+                with self._guarded(name):
+                    tracker.log(dict(values))
+
+    def finish(self, record: Mapping[str, Any] | None) -> None:
+        """The run is over, with its record, or without one where it failed."""
+        summary = {} if record is None else final_values(record)
+        for name, tracker in list(self._running.items()):
+            with self._guarded(name):
+                tracker.finish(dict(summary), failed=record is None)
+        self._running = {}
 
     def interrupt(self) -> None:
         """The process ends before the run does; another one will go on with it."""
-        # "preempted", until the run goes on under the same id
-        self._end(lambda: self._run.mark_preempting(), exit_code=1)
+        for name, tracker in list(self._running.items()):
+            with self._guarded(name):
+                tracker.interrupt()
+        self._running = {}
 
-    def _end(self, last: Callable[[], None], exit_code: int) -> None:
-        if self._run is not None:
-            self._try(last)
-        run, self._run = self._run, None
-        if run is not None:
-            self._try(lambda: run.finish(exit_code=exit_code))
-
-    def _start(self, config: RunConfig) -> None:
-        import wandb
-
-        folder = Path(config.results_dir).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        account = os.environ.get("WANDB_API_KEY") or wandb.api.api_key  # of `wandb login`
-        mode: Any = os.environ.get("WANDB_MODE") or ("online" if account else "offline")
-        self._run = wandb.init(
-            project=config.tracker.project,
-            entity=config.tracker.entity,
-            id=config.run_id,
-            name=config.title,
-            group=f"{config.dataset.name}-{config.model.name}",
-            job_type=config.optimizer,
-            tags=[config.dataset.name, config.dataset.kind, config.model.name, config.optimizer],
-            config=config.resolved,
-            dir=str(folder),
-            mode=mode,
-            resume="allow",
-            reinit="finish_previous",
-            settings=wandb.Settings(silent=True, console="off"),
-        )
-
-    def _try(self, action: Callable[[], None]) -> None:
+    @contextlib.contextmanager
+    def _guarded(self, name: str) -> Any:
+        """Whatever a tracker does, the run goes on as it would: its random numbers too."""
+        gpus = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
         try:
-            action()
+            with torch.random.fork_rng(gpus, device_type="cuda"):
+                yield
         except Exception as error:  # whatever a service or its client can come up with
-            run, self._run = self._run, None
-            if run is not None:
+            tracker = self._running.pop(name, None)
+            if tracker is not None:
                 with contextlib.suppress(Exception):
-                    run.finish(exit_code=1)  # else the next job of this process would log into it
-            warnings.warn(f"W&B: {error}; the run goes on without it", stacklevel=2)
+                    tracker.finish({}, failed=True)  # else the next run here logs into it
+            told = str(error) or type(error).__name__
+            self._report(f"tracker={name}: {told}; the run goes on without it")
 
 
-def latest(history: dict[str, Any]) -> dict[str, float]:
-    """The last entry of a history, as flat names."""
-    values = {"train/loss": history["train_loss"][-1]}
-    for name, scores in history["valid"].items():
-        if scores[-1] is not None:
-            values[f"valid/{name}"] = scores[-1]
-    for name, decisions in history["decisions"].items():
-        if decisions[-1] is not None:
-            values[f"decision/{name}"] = ("reject", "soft", "hard").index(decisions[-1])
-    return values
+def mirror_finished(config: RunConfig, record: Mapping[str, Any], report: Report) -> None:
+    """Give the trackers of `config` a run that was finished before, from what it recorded.
 
-
-def summary(record: dict[str, Any]) -> dict[str, Any]:
-    """The final values of a record, as flat names."""
-    values = {f"{r['split']}/{r['metric']}/{r['optimizer']}": r["value"] for r in record["rows"]}
-    for name, counts in record["decisions"].items():
-        values |= {f"decisions/{name}/{decision}": n for decision, n in counts.items()}
-    return {**values, "status": record["status"], "seconds": record["seconds"]["total"]}
+    What its epochs took is not recorded, so trackers do not get `epoch_seconds`.
+    """
+    path = Path(config.folder, "history.json")
+    try:
+        history = read_record(path)
+    except (FileNotFoundError, CorruptRecord) as error:
+        report(
+            f"{config.title}: done before, and its epochs cannot be read ({error}), so no tracker "
+            f"gets them; remove {config.folder} and give the same command to train it again"
+        )
+        return
+    report(f"{config.title}: done before; its recorded epochs go to {config.tracker.name}")
+    chosen = Trackers(config.tracker.options, report)
+    chosen.start(config, lambda: history)
+    chosen.finish(record)

@@ -18,7 +18,13 @@ from aswa.averaging.weights import AveragedWeights
 from aswa.config import RunConfig
 from aswa.registry import load, mixings
 from aswa.tasks.task import Task
-from aswa.training.learner import Learner, global_generators, set_global_generators, tf32
+from aswa.training.learner import (
+    Learner,
+    global_generators,
+    learning_rate,
+    set_global_generators,
+    tf32,
+)
 from aswa.training.record import method_rows
 from aswa.training.riders import build_riders
 from aswa.training.timers import Timed, Timers
@@ -80,6 +86,7 @@ class Trajectory:
         self.first_epoch = 0.0  # seconds of its training, which is slower: code and memory are new
         self.epoch, self.epochs = 0, config.epochs
         self.losses: list[float] = []
+        self.rates: list[float] = []  # of learning
         self.progress = Progress()
         self.interruptible = False
 
@@ -102,15 +109,17 @@ class Trajectory:
 
     @property
     def history(self) -> dict[str, Any]:
-        """An entry an epoch; `decisions` and `scores` of the methods that decide."""
+        """An entry an epoch; `decisions`, `scores` and `members` of the methods that decide."""
         deciding = {name: rider for name, rider in self.riders.items() if rider.counts}
         return {
             "selection_metric": self.task.selection_metric,
             "epoch": list(range(1, self.epoch + 1)),
             "train_loss": self.losses,
+            "lr": self.rates,
             "valid": {name: rider.valid for name, rider in self.riders.items()},
             "decisions": {name: rider.decisions for name, rider in deciding.items()},
             "scores": {name: rider.scores for name, rider in deciding.items()},
+            "members": {name: rider.members for name, rider in deciding.items()},
         }
 
     @property
@@ -154,9 +163,13 @@ class Trajectory:
         for rider, point in zip(self.riders.values(), points, strict=True):
             rider.valid.append(point)
         self.losses.append(progress.loss)
+        self.rates.append(self._rate(epoch - 1))
         self.epoch, self.progress = epoch, Progress()
         for learner in self.learners:
             learner.forget()
+
+    def _rate(self, epoch: int) -> float:
+        return learning_rate(self.config.schedule, self.config.lr, epoch, self.epochs)
 
     def _train(self) -> float:
         for learner in self.learners:
@@ -263,6 +276,7 @@ class Trajectory:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly from where `state_dict` was taken."""
         self.epoch, self.losses = state["epoch"], state["losses"]
+        self.rates = [self._rate(epoch) for epoch in range(self.epoch)]
         self.progress = Progress(**state["progress"])
         for learner, saved in zip(self.learners, state["learners"], strict=True):
             learner.load_state_dict(saved)
