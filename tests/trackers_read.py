@@ -69,9 +69,9 @@ def read_offline_run(results: Path) -> OfflineRun:
             found.metrics[record.metric.name] = Series(record.metric.step_metric, word)
         if record.HasField("run"):
             found.run.CopyFrom(record.run)
-        artifact = record.request.log_artifact.artifact or record.artifact
-        if artifact.name:
-            found.artifacts[artifact.name] = {e.path for e in artifact.manifest.contents}
+        if record.HasField("artifact"):
+            files = {entry.path for entry in record.artifact.manifest.contents}
+            found.artifacts[record.artifact.name] = files
         found.summary.update(_items(record.summary.update))
         found.config.update(_items(record.run.config.update))
     return found

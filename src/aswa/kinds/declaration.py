@@ -47,6 +47,7 @@ class TaskDeclaration:
     # Path of a function of a `RunConfig`: ConfigError for a model that cannot be built or data that
     # are not here. A sweep asks it before anything is launched.
     check_run: str | None = None
+    names: str | None = None  # path of a function of a task: what its ids stand for
 
 
 @dataclass(frozen=True)

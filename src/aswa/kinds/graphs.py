@@ -24,6 +24,7 @@ LEAKS = {
     "valid_unseen": "valid rows have an entity that train has not",
     "test_unseen": "test rows have an entity that train has not",
 }
+NAMES = "aswa.training.exported:graph_names"
 RANKING = {"mrr": "MRR", "hits@1": "Hits@1", "hits@3": "Hits@3", "hits@10": "Hits@10"}
 
 
@@ -124,6 +125,7 @@ KNOWLEDGE_GRAPH = Kind(
             "aswa.tasks.link_prediction:LinkPrediction",
             link_prediction_metrics,
             check_run="aswa.tasks.link_prediction:check_run",
+            names=NAMES,
         ),
         "query_answering": TaskDeclaration(
             "aswa.queries.task:QueryAnswering",
@@ -133,6 +135,7 @@ KNOWLEDGE_GRAPH = Kind(
             check="aswa.queries.options:check",
             headline=("mrr", "mrr_epfo"),
             check_run="aswa.tasks.link_prediction:check_run",
+            names=NAMES,
         ),
     },
     fetching="aswa.data.fetching.graphs",

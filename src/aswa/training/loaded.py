@@ -43,10 +43,10 @@ class Loaded:
 
 
 def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
-    """Load what a method made in a finished run with `save_weights=true`.
+    """Load what a method made in a finished run with `save_weights=true`, or an export of it.
 
     Args:
-        folder: of the run, RESULTS_DIR/runs/<dataset>/<model>/<run_id>.
+        folder: of the run, RESULTS_DIR/runs/<dataset>/<model>/<run_id>, or of `aswa-export`.
         method: one of the run's.
         changes: keys of the configuration that cannot change a result, such as `data_dir` or
             `device`.
@@ -60,16 +60,19 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
     known = list(dict.fromkeys(row["optimizer"] for row in record["rows"]))
     if method not in known:
         raise ValueError(f"{path}: no method {method!r}; the run has {', '.join(known)}")
-    weights = path / "weights"
-    files = [weights / f"{method}.pt"]
-    if not files[0].is_file():
-        files = sorted(weights.glob(f"{method}-*.pt"), key=lambda p: int(p.stem.split("-")[-1]))
+    files = weight_files(path, method)
     if not files:
         raise FileNotFoundError(
-            f"{weights}: the run kept no weights of {method}; remove {path} and give the command "
-            "of the run again with save_weights=true"
+            f"{path / 'weights'}: the run kept no weights of {method}; remove {path} and give the "
+            "command of the run again with save_weights=true"
         )
-    plan = read_record(path / "plan.json")
+    try:
+        plan = read_record(path / "plan.json")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: no plan.json in it, which aswa-train writes, so its model cannot be built; "
+            "remove the folder and give the run's command to aswa-train"
+        ) from None
     composed = plan["composed"] | {"tracker": {"name": "none"}} | changes
     config = resolve(OmegaConf.create(composed), plan["overrides"])
     if config.run_id != record["run_id"]:
@@ -82,6 +85,25 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
     members = []
     for file in files:
         model = task.build_model(torch.Generator())
-        model.load_state_dict(torch.load(file, map_location=device, weights_only=True))
+        model.load_state_dict(_read(file, device))
         members.append(model.eval())
     return Loaded(members, task, config, record)
+
+
+def weight_files(folder: Path, method: str) -> list[Path]:
+    """The files of a method's members, in order; of a run, or of an export."""
+    for place, ending in ((folder / "weights", ".pt"), (folder, ".safetensors")):
+        if (single := place / f"{method}{ending}").is_file():
+            return [single]
+        several = place.glob(f"{method}-*{ending}")
+        if files := sorted(several, key=lambda path: int(path.stem.rpartition("-")[2])):
+            return files
+    return []
+
+
+def _read(file: Path, device: torch.device) -> dict[str, torch.Tensor]:
+    if file.suffix == ".pt":
+        return torch.load(file, map_location=device, weights_only=True)
+    from safetensors.torch import load_file
+
+    return load_file(file, str(device))
