@@ -172,7 +172,7 @@ SAME = [
     ["data_dir=/elsewhere"],
     ["results_dir=/elsewhere"],
     ["tracker=wandb"],
-    ["tracker=wandb", "tracker.project=other"],
+    ["tracker=[wandb,csv]", "tracker.wandb.project=other"],
     ["save_weights=true"],
     ["memory_budget=512"],
     ["checkpoint_seconds=1"],

@@ -66,7 +66,13 @@ def test_a_planned_configuration_is_hydras(recipe: list[str], tmp_path: Path) ->
         for words in (
             ["dataset=cifar100", "model=vgg16", "epochs=7", "seed=1", "lr=0.1"],
             ["dataset=cifar100", "model=vgg16", "epochs=7", "seed=2", "+dataset.sha256.x=1"],
-            ["model=vgg16", "seed=2", "model.dropout=0.1", "tracker=wandb", "~tracker.project"],
+            [
+                "model=vgg16",
+                "seed=2",
+                "model.dropout=0.1",
+                "tracker=wandb",
+                "~tracker.wandb.project",
+            ],
             ["seed=3", "optimizer=all", "optimizer.swa.start=null", "+planned='/a b'"],
             ["seed=4", "schedule=fair", "schedule.start=3", "data_dir=x"],
         )
