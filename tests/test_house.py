@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"registry"},
     "tasks": {"models", "data", "averaging", "config", "distributed"},
     "queries": {"tasks", "models", "data", "kinds", "config", "registry", "files"},
-    "trackers": {"config", "files"},
+    "trackers": {"config"},
     "training": {
         "trackers",
         "tasks",

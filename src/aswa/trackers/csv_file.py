@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from aswa.config import RunConfig
-from aswa.files import write_bytes
 from aswa.trackers.tracker import Tracker, Values
 
 
@@ -24,11 +22,9 @@ class CSV(Tracker):
         return str(self._path)
 
     def log(self, values: Values) -> None:
-        assert self._file is not None
         self._rows.append(values)
         if values.keys() <= self._columns.keys():
-            self._file.write(_lines([values.get(name) for name in self._columns]))
-            self._file.flush()
+            self._write(values)
         else:
             self._rewrite()
 
@@ -44,12 +40,11 @@ class CSV(Tracker):
         """The whole file, with the columns of all rows; then it is open for more lines."""
         self.interrupt()
         self._columns = dict.fromkeys(name for row in self._rows for name in row)
-        rows = ([row.get(name) for name in self._columns] for row in self._rows)
-        write_bytes(self._path, _lines(list(self._columns), *rows).encode())
-        self._file = self._path.open("a")
+        self._file = self._path.open("w", encoding="utf-8", newline="", buffering=1)
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(self._columns)
+        for row in self._rows:
+            self._write(row)
 
-
-def _lines(*rows: Iterable[Any]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
+    def _write(self, row: Values) -> None:
+        self._writer.writerow([row.get(name) for name in self._columns])

@@ -190,7 +190,7 @@ class _Session:
                 checkpoints.start_epoch()
                 work.advance()
                 seconds = checkpoints.end_epoch(work.epoch)
-                self.trackers.log(lambda: work.history, seconds)
+                self.trackers.log(work.epoch, seconds)
                 self.shown.epoch(work)
                 self._hint(seconds)
                 on_epoch(work)

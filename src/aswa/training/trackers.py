@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from aswa.trackers.series import epoch_values, final_values
 from aswa.trackers.tracker import Tracker
 
 Report = Callable[[str], None]
+GIVE_SECONDS = 1.0
 
 
 class Trackers:
@@ -30,6 +32,8 @@ class Trackers:
         self._report = report
         self._waiting: dict[str, Mapping[str, Any]] = dict(chosen)
         self._running: dict[str, Tracker] = {}
+        self._pending: dict[int, float] = {}  # epochs that the trackers have not yet
+        self._given = time.monotonic()
 
     def start(
         self, config: RunConfig, history: Callable[[], Mapping[str, Any]], seconds: Mapping = {}
@@ -37,11 +41,12 @@ class Trackers:
         """A run begins, or goes on after the epochs of its history.
 
         Args:
-            history: gives it, where there is a tracker.
+            history: gives it as it is at the moment; asked where there is a tracker.
             seconds: epoch → what it took.
         """
         if not self._waiting:
             return
+        self._history = history
         before = history()
         past = [epoch_values(before, i, seconds.get(e)) for i, e in enumerate(before["epoch"])]
         places: list[str] = []
@@ -53,16 +58,29 @@ class Trackers:
         for place in places:
             self._report(place)
 
-    def log(self, history: Callable[[], Mapping[str, Any]], seconds: float | None) -> None:
-        """The last epoch of a history is over."""
+    def log(self, epoch: int, seconds: float) -> None:
+        """Epoch `epoch` of the history is over, and took `seconds`.
+
+        Short epochs are given to the trackers together, about every second.
+        """
         if self._running:
-            values = epoch_values(history(), -1, seconds)
+            self._pending[epoch] = seconds
+            if time.monotonic() - self._given >= GIVE_SECONDS:
+                self._give()
+
+    def _give(self) -> None:
+        pending, self._pending = self._pending, {}
+        history = self._history() if pending else {}
+        for epoch, seconds in pending.items():
+            values = epoch_values(history, epoch - 1, seconds)
             for name, tracker in list(self._running.items()):
                 with self._guarded(name):
                     tracker.log(dict(values))
+        self._given = time.monotonic()
 
     def finish(self, record: Mapping[str, Any] | None) -> None:
         """The run is over, with its record, or without one where it failed."""
+        self._give()
         summary = {} if record is None else final_values(record)
         for name, tracker in list(self._running.items()):
             with self._guarded(name):
@@ -71,6 +89,7 @@ class Trackers:
 
     def interrupt(self) -> None:
         """The process ends before the run does; another one will go on with it."""
+        self._give()
         for name, tracker in list(self._running.items()):
             with self._guarded(name):
                 tracker.interrupt()
