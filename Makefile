@@ -97,6 +97,7 @@ bench-images: setup  ## images: pipeline, training, what networks learn (two hou
 
 bench-sweeps: setup  ## the overhead of a sweep, and a sweep killed 200 times (half an hour)
 	$(BIN)/python -m benchmarks.sweeps.overhead
+	$(BIN)/python -m benchmarks.sweeps.trackers
 	$(BIN)/python -m benchmarks.sweeps.kills
 
 peers: .peers/.installed  ## make .peers, the venv of the libraries that bench compares with

@@ -55,7 +55,7 @@ def test_one_several_or_none() -> None:
     assert load([*SMALL, "tracker=csv"]).tracker.name == "csv"
     assert load([*SMALL, "tracker=[csv,wandb]"]).tracker.name == "wandb+csv"
     assert load([*SMALL, "tracker=[csv,none]"]).tracker.name == "csv"
-    with pytest.raises(ConfigError, match=r"^tracker=wandb,csv: .*'tracker=\[wandb,csv\]' for one"):
+    with pytest.raises(ConfigError, match=r"^tracker=wandb,csv: .*write 'tracker=\[wandb,csv\]'"):
         load([*SMALL, "tracker=wandb,csv"])
 
 

@@ -42,9 +42,11 @@ def explain(error: Exception) -> str:
             return f"{group}={word}: no such member; there are: {there}"
         return f"{group}={word}: no such {group}; {nearest(word, members(group))}"
     if found := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'$", first):
-        words = f"{found[1]}={found[2]}: several values; add -m for a sweep"
-        together = f", or write '{found[1]}=[{found[2]}]' for one run"
-        return words + (together if found[1] in ("optimizer", "tracker") else "")
+        words, together = f"{found[1]}={found[2]}: several values", f"'{found[1]}=[{found[2]}]'"
+        if found[1] == "tracker":
+            return f"{words}; write {together} to have them all"
+        rest = f", or write {together} for one run" if found[1] == "optimizer" else ""
+        return f"{words}; add -m for a sweep{rest}"
     if "Config group override must be a string" in first:
         return "a group was set to null; name one of its members, or leave the word out"
     if isinstance(error, OverrideParseException):

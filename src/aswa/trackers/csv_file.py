@@ -40,6 +40,7 @@ class CSV(Tracker):
         """The whole file, with the columns of all rows; then it is open for more lines."""
         self.interrupt()
         self._columns = dict.fromkeys(name for row in self._rows for name in row)
+        self._path.unlink(missing_ok=True)  # ext4 waits for the disk where a file is emptied
         self._file = self._path.open("w", encoding="utf-8", newline="", buffering=1)
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(self._columns)

@@ -57,7 +57,7 @@ class TensorBoard(Tracker):
             self._writer = None
 
     def _add(self, values: Mapping[str, Any], epoch: int) -> None:
-        """All in one event, which takes a third of the time of one event a value."""
+        """All in one event, which is cheaper than one event a value."""
         from tensorboard.compat.proto.summary_pb2 import Summary
         from torch.utils.tensorboard.summary import text
 
