@@ -73,7 +73,7 @@ class WandB(Tracker):
         for values in past:
             self.log(values)
         if not self._run.offline:
-            return str(self._run.url)
+            return str(self._run.url or mode)
         for path in before:  # the new folder holds their epochs too
             if not list(path.glob("*.synced")):
                 shutil.rmtree(path, ignore_errors=True)  # a killed process may still write

@@ -107,7 +107,7 @@ class Trackers:
             if tracker is not None:
                 with contextlib.suppress(Exception):
                     tracker.finish({}, failed=True)  # else the next run here logs into it
-            told = str(error) or type(error).__name__
+            told = " ".join(str(error).split()) or type(error).__name__
             self._report(f"tracker={name}: {told}; the run goes on without it")
 
 
