@@ -27,6 +27,7 @@ Caveats:
 
 from aswa.averaging.aswa import ASWA
 from aswa.averaging.aswa_released import ReleasedASWA
+from aswa.averaging.averaged_model import AveragedModel
 from aswa.averaging.averager import Averager, Decision
 from aswa.averaging.batch_norm import has_batch_norm, recompute_batch_norm
 from aswa.averaging.early_stopping import EarlyStopping
@@ -40,6 +41,7 @@ __all__ = [
     "EMA",
     "SGD",
     "SWA",
+    "AveragedModel",
     "Averager",
     "Decision",
     "EarlyStopping",

@@ -29,12 +29,23 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def named_state(module: nn.Module) -> dict[str, Tensor]:
-    """Every parameter and buffer once, tied ones under their first name."""
+    """Every parameter and buffer once, tied ones under their first name; shards under FSDP2."""
+    if distributed.is_available() and distributed.is_initialized():
+        _reshard(module)
     return dict([*module.named_parameters(), *module.named_buffers()])
 
 
 Build = Callable[[], nn.Module]
 """Makes a model like the running one, sharded in the same way; see `AveragedWeights`."""
+
+
+def _reshard(module: nn.Module) -> None:
+    """Drop the whole weights that FSDP2 keeps after a forward pass: their shards are the state."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
 
 
 class AveragedWeights:
