@@ -12,9 +12,7 @@ from torch import nn
 from aswa.averaging import ASWA
 
 folder = files("aswa.data") / "embedded" / "umls"
-texts = {
-    split: (folder / f"{split}.txt").read_text().replace("\t", " ") for split in ("train", "valid")
-}
+texts = {s: (folder / f"{s}.txt").read_text().replace("\t", " ") for s in ("train", "valid")}
 letters = {letter: i for i, letter in enumerate(sorted(set("".join(texts.values()))))}
 CONTEXT = 8
 

@@ -15,11 +15,13 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
+from aswa import registry
 from aswa.config import ConfigError, load
 from aswa.config.identity import run_id
 from aswa.config.schema import flat
 from aswa.data.folders import EMBEDDED
 from aswa.files import conf_dir
+from aswa.sweeping.plan import check_run
 from aswa.sweeping.plan_cache import PlanCache
 from aswa.training.session import execute
 from small_sweep import SMALL, TRAIN
@@ -174,3 +176,10 @@ def test_models_methods_and_conf_of_other_packages_are_found(tmp_path: Path) -> 
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("results/runs/umls/shifted/*/result.json"))) == 1
+
+
+def test_a_model_that_is_no_link_predictor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In words that say what to subclass."""
+    monkeypatch.setitem(registry.models(), "distmult", "torch.nn:Identity")
+    with pytest.raises(ConfigError, match="LinkPredictor"):
+        check_run(load(list(SMALL)))

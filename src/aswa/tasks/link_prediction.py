@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +65,8 @@ class LinkPrediction:
     def losses(
         self, model: nn.Module, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
-        assert isinstance(model, LinkPredictor)
-        return self._objective.losses(model, self._config.batch_size, generator, start)
+        predictor = cast(LinkPredictor, model)  # as `check_run` has seen
+        return self._objective.losses(predictor, self._config.batch_size, generator, start)
 
     def score(self, model: nn.Module) -> float:
         return mean_reciprocal_rank(self._valid.ranks(as_one([model]).score_blocks))
@@ -160,9 +161,15 @@ def _built(
     options = {k: v for k, v in config.model.options.items() if k not in TRAINING_OPTIONS}
     name = config.model.name
     try:
-        return kge.build(name, n_entities, n_relations, generator=generator, **options)
+        model = kge.build(name, n_entities, n_relations, generator=generator, **options)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if not isinstance(model, LinkPredictor):
+        raise ConfigError(
+            f"model={name}: {type(model).__name__} is no LinkPredictor; subclass "
+            "aswa.models.kge.link_predictor.LinkPredictor (docs/extending.md)"
+        )
+    return model
 
 
 def _check_counts(graph: KnowledgeGraph, config: RunConfig) -> None:
