@@ -12,7 +12,7 @@ FAST := not slow and not gpu and not slurm and not root
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce reproduce-paper reproduce-images reproduce-queries ablation sensitivity search-lr test \
-	test-all lint notebooks bench bench-large bench-queries bench-sweeps bench-images peers clean
+	test-all lint site notebooks bench bench-large bench-queries bench-sweeps bench-images peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 20
@@ -66,6 +66,10 @@ test: setup  ## the fast tests: three minutes on two cores
 
 test-all: setup  ## all tests; those whose GPU, SLURM, browser or LaTeX is missing are skipped
 	$(BIN)/python -m pytest -n auto --durations=15
+
+site: setup  ## the documentation as a site, .site/index.html; links are checked
+	$(BIN)/python -m pip install --quiet -e '.[site]'
+	$(BIN)/mkdocs build
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -20,10 +20,10 @@ class ASWA(Scored):
 
         Θ̂ = (n · Θ_ASWA + Θ) / (n + 1)    with score v̂
 
-    1. first call:                     Θ_ASWA ← Θ, n ← 1, v* ← v     (a hard update)
-    2. hard update, if v > v* and v > v̂: Θ_ASWA ← Θ, n ← 1, v* ← v
-    3. soft update, else if v̂ > v*:      Θ_ASWA ← Θ̂, n ← n + 1, v* ← v̂
-    4. reject, otherwise:                nothing changes, to the last bit
+        1. first call:                     Θ_ASWA ← Θ, n ← 1, v* ← v     (a hard update)
+        2. hard update, if v > v* and v > v̂: Θ_ASWA ← Θ, n ← 1, v* ← v
+        3. soft update, else if v̂ > v*:      Θ_ASWA ← Θ̂, n ← n + 1, v* ← v̂
+        4. reject, otherwise:                nothing changes, to the last bit
 
     NaN is worse than every number; with `mode="min"`, > reads <. An epoch costs one evaluation of
     Θ and one of Θ̂. With batch-norm, the statistics of Θ̂ are recomputed from `batches` before it
