@@ -69,7 +69,10 @@ class Trajectory:
         self.stage: Callable[[str], None] = lambda _: None
         population = config.population
         self.learners = [Learner(config, task, number) for number in range(population.members)]
-        self.mixing: Mixing = load(mixings()[population.name])(**population.options)
+        options = dict(population.options)
+        if "seed" in options and options["seed"] is None:
+            options["seed"] = config.seed
+        self.mixing: Mixing = load(mixings()[population.name])(**options)
         self._models = [learner.model for learner in self.learners]
         self._optimizers = [learner.optimizer for learner in self.learners]
         self._active = self.learners[0]  # the learner whose random numbers torch draws now

@@ -1,0 +1,101 @@
+"""What operators on populations share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from aswa.averaging.weights import unwrapped
+
+Members = Sequence[nn.Module]
+Optimizers = Sequence[Optimizer]
+
+
+class Mixing:
+    """Moves members of a population towards or among each other; this one does nothing.
+
+    Members have the same tensors; `optimizers[m]` trains `members[m]`, and its state may be moved
+    along. The mean of the members is an ordinary module, on which an `Averager` can ride.
+    """
+
+    def step(self, members: Members, optimizers: Optimizers, rate: float) -> int:
+        """Call after all members have made an optimizer step; `rate` is lr_t / lr_0.
+
+        Returns:
+            numbers that members sent to others, in all; 0 where nothing was due.
+        """
+        return 0
+
+    def epoch(self, members: Members, optimizers: Optimizers, epoch: int) -> int:
+        """Call after all members have ended epoch number `epoch`, from 1; returns as `step`."""
+        return 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on exactly, as plain numbers and copied tensors."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+
+
+class Drawing(Mixing):
+    """A mixing that draws random numbers, from a generator of its own that `seed` begins."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the generator."""
+        return {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self._generator.set_state(state["generator"].cpu())
+
+
+class Independent(Mixing):
+    """No mixing, the control of every other: each member takes the way of a run alone."""
+
+
+def parameters(members: Members) -> list[list[Tensor]]:
+    """The trained parameters of every member, in one order: [members][tensors]."""
+    found = [[p for p in unwrapped(m).parameters() if p.requires_grad] for m in members]
+    return [[p.detach() for p in tensors] for tensors in found]
+
+
+def weights(members: Members) -> list[list[Tensor]]:
+    """Trained parameters and floating-point buffers, such as batch-norm statistics."""
+    bare = [unwrapped(member) for member in members]
+    buffers = [[b for b in member.buffers() if b.is_floating_point()] for member in bare]
+    return [own + also for own, also in zip(parameters(members), buffers, strict=True)]
+
+
+def mean_of(tensors: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """The mean over members of [members][tensors], in the order of the members."""
+    total = [t.clone() for t in tensors[0]]
+    for own in tensors[1:]:
+        torch._foreach_add_(total, list(own))
+    torch._foreach_div_(total, len(tensors))
+    return total
+
+
+def size_of(tensors: Sequence[Sequence[Tensor]]) -> int:
+    """Numbers in [members][tensors]."""
+    return sum(t.numel() for own in tensors for t in own)
+
+
+def has_merge(epoch: int, every: int, start: int) -> bool:
+    """Whether `epoch`, from 1, is one of start, start + every, …; of every, 2·every, … for 0."""
+    return epoch >= start and (epoch - start) % every == 0
+
+
+def check_merges(name: str, every: int, start: int) -> None:
+    """Raise ValueError unless `every` and `start` count epochs."""
+    if every < 1 or start < 0 or int(every) != every or int(start) != start:
+        raise ValueError(
+            f"{name} needs whole numbers every >= 1 and start >= 0, not {every} and {start}"
+        )
