@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": set(),
     "registry": set(),
     "averaging": set(),
+    "integrations": {"averaging"},
     "distributed": set(),
     "results": {"files"},
     "config": {"files", "registry"},

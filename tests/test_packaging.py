@@ -56,8 +56,11 @@ SOURCE = ROOT / "src" / "aswa"
 ROOMS = {
     "averaging": (["averaging", "__init__.py"], set()),
     "analysis": (["analysis", "results", "analyze.py", "files.py"], distributions("analysis")),
+    "transformers": (["integrations"], distributions("transformers")),
     "experiments": (["."], distributions("experiments")),
 }
+# Extras for training loops of other packages; nothing of this one needs them.
+INTEGRATIONS = {"transformers"}
 
 
 @pytest.mark.parametrize("extra", ROOMS)
@@ -66,7 +69,8 @@ def test_an_extra_brings_what_its_rooms_import(extra: str) -> None:
     paths = [path for place in places for path in _python_files(SOURCE / place)]
     if extra == "experiments":
         analysis = [*_python_files(SOURCE / "analysis"), SOURCE / "analyze.py"]
-        paths = [path for path in paths if path not in analysis]
+        integrations = _python_files(SOURCE / "integrations")
+        paths = [path for path in paths if path not in [*analysis, *integrations]]
     assert set(imported(paths)) <= brought | {"torch"}
 
 
@@ -76,7 +80,7 @@ def _python_files(place: Path) -> list[Path]:
 
 def test_the_library_needs_torch_alone() -> None:
     assert [Requirement(line).name for line in PROJECT["dependencies"]] == ["torch"]
-    users = EXTRAS.keys() - {"all", "test", "lint"}
+    users = EXTRAS.keys() - {"all", "test", "lint"} - INTEGRATIONS
     assert distributions("all") == set().union(*map(distributions, users))
 
 

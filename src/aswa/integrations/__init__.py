@@ -1,0 +1,1 @@
+"""Averaging inside other packages' training loops: one module a package, imported by its name."""
