@@ -213,11 +213,31 @@ def test_ema_steps_with_the_optimizer(tmp_path: Path) -> None:
     averaging = AveragingCallback(ALL).attach(run)
     run.train()
     assert averaging.averagers["ema"].n_averaged == run.state.global_step == 18
-    assert averaging.averagers["aswa"].n_epochs == 5  # at 4, 8, 12, 16, 18, and not before training
-    assert averaging.averagers["swa"].n_averaged == 4
+    steps = [entry["step"] for entry in logged(run, False) if "eval_loss" in entry]
+    assert steps[:5] == [0, 4, 8, 12, 16]  # newer versions evaluate at the end as well
+    assert averaging.averagers["aswa"].n_epochs == len(steps) - 1
+    assert averaging.averagers["swa"].n_averaged == len(steps) - 2
     assert all("eval_swa_loss" not in entry for entry in logged(run, True)[:1])
-    before = copy.deepcopy(averaging.averagers["aswa"].state_dict())
+
+
+class Stop(TrainerCallback):
+    """Ends training after some steps."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_training_stop = state.global_step == 6
+
+
+def test_an_evaluation_after_training_is_no_update(tmp_path: Path) -> None:
+    """Nor one before, nor one of other data."""
+    run = trainer(tmp_path, eval_strategy="steps", eval_steps=4, save_strategy="no")
+    averaging = AveragingCallback(ALL).attach(run)
+    run.add_callback(Stop())
     run.evaluate()
+    run.train()
+    before = copy.deepcopy(averaging.averagers["aswa"].state_dict())
+    assert (run.state.global_step, before["n_epochs"]) == (6, 1)
+    run.evaluate()
+    run.evaluate(TRAIN[:9], metric_key_prefix="test")
     assert same(before, averaging.averagers["aswa"].state_dict())
 
 
@@ -266,11 +286,17 @@ def lora() -> nn.Module:
     return peft.get_peft_model(tiny(), config)
 
 
-@pytest.mark.parametrize(("strategy", "make"), [("epoch", tiny), ("steps", tiny), ("epoch", lora)])
-def test_a_resumed_run_is_the_undisturbed_one(tmp_path: Path, strategy: str, make: Any) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "make", "compute"),
+    [("epoch", tiny, accuracy), ("steps", tiny, constant), ("epoch", lora, accuracy)],
+)
+def test_a_resumed_run_is_the_undisturbed_one(
+    tmp_path: Path, strategy: str, make: Any, compute: Any
+) -> None:
     """Checkpoints at the ends of epochs, or in the middle of one and between evaluations."""
     settings = {
-        "compute_metrics": accuracy, "eval_strategy": strategy, "save_strategy": strategy,
+        "compute_metrics": compute, "eval_strategy": strategy,
+        "metric_for_best_model": compute.__name__, "save_strategy": strategy,
         "eval_steps": 4, "save_steps": 5, "num_train_epochs": 4,
     }  # fmt: skip
     whole, cut, resumed = (
@@ -326,7 +352,8 @@ def test_an_adapter_is_averaged_alone(tmp_path: Path) -> None:
     adapter = sum(p.numel() for p in model.parameters() if p.requires_grad)
     running = dict(model.named_parameters())
     for name, averager in averaging.averagers.items():
-        kept = [v.numel() for v in averager.state_dict()["weights"].values()]
+        weights = averager.state_dict()["weights"]
+        kept = [weights[parameter].numel() for parameter in weights.keys() & running.keys()]
         assert sum(kept) == adapter < 0.05 * sum(p.numel() for p in model.parameters())
         shared = [
             n
