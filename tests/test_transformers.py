@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import random
+import runpy
 import subprocess
 import sys
 from importlib.resources import files
@@ -428,6 +429,15 @@ def test_a_plain_accelerate_loop_needs_no_callback() -> None:
     bare.load_state_dict(aswa.module.state_dict())
     assert evaluate(bare) != aswa.score  # which was measured in bf16
     assert evaluate(bare) == pytest.approx(aswa.score, rel=0.01)
+
+
+def test_the_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).resolve().parents[1] / "examples" / "trainer_callback.py"
+    runpy.run_path(str(path))["main"](str(tmp_path), epochs=2)
+    printed = capsys.readouterr().out.splitlines()
+    scores = dict(line.split(": loss ") for line in printed if ": loss " in line)
+    assert scores.keys() == {"running", "aswa", "ema"}
+    assert all(float(score.split()[0]) < 3 for score in scores.values())  # untrained: log 181 = 5.2
 
 
 @pytest.mark.slow
