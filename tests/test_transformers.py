@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 import runpy
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from transformers import (  # noqa: E402
 from aswa.averaging import ASWA, EMA, SWA, Averager, EarlyStopping  # noqa: E402
 from aswa.integrations.transformers import AveragingCallback  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[1]
 UMLS = files("aswa") / "data" / "embedded" / "umls"
 TIMES = ("_runtime", "_per_second", "_preparation_time")
 
@@ -431,8 +433,23 @@ def test_a_plain_accelerate_loop_needs_no_callback() -> None:
     assert evaluate(bare) == pytest.approx(aswa.score, rel=0.01)
 
 
+def test_the_page_is_true(tmp_path: Path) -> None:
+    """Its snippets run, one after the other."""
+    text = (ROOT / "docs" / "transformers.md").read_text()
+    snippets = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    args = trainer(tmp_path).args
+    names = {"Trainer": Trainer, "model": tiny(), "args": args, "train": TRAIN, "valid": VALID}
+    exec(snippets[0], names)
+    assert GPT2LMHeadModel.from_pretrained(tmp_path / "aswa").num_parameters() > 0
+    assert names["averaging"].averager.n_averaged > 0
+    names |= {"accelerator": names["trainer"].accelerator, "loader": [], "evaluate": lambda _: 1.0}
+    names["optimizer"] = torch.optim.SGD(names["model"].parameters(), lr=0.1)
+    exec(snippets[1], names)
+    assert names["aswa"].score == 1
+
+
 def test_the_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = Path(__file__).resolve().parents[1] / "examples" / "trainer_callback.py"
+    path = ROOT / "examples" / "trainer_callback.py"
     runpy.run_path(str(path))["main"](str(tmp_path), epochs=2)
     printed = capsys.readouterr().out.splitlines()
     scores = dict(line.split(": loss ") for line in printed if ": loss " in line)
