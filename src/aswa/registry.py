@@ -69,6 +69,11 @@ METHODS: dict[str, Method] = {
 
 MIXINGS: dict[str, str] = {
     "independent": "aswa.averaging.mixing:Independent",
+    "papa": "aswa.averaging.mixing:Pull",
+    **dict.fromkeys(("papa_all", "dart", "imwa"), "aswa.averaging.mixing:Average"),
+    "papa_2": "aswa.averaging.mixing:Pairs",
+    **dict.fromkeys(("wash", "wash_opt"), "aswa.averaging.mixing:Shuffle"),
+    "sparse_average": "aswa.averaging.mixing:SparseAverage",
 }
 
 TRACKERS: dict[str, str] = {

@@ -58,6 +58,7 @@ class PopulationConfig:
 
     name: str
     members: int = setting(least=1)
+    shared_init: bool = setting(False, added=True)
     options: dict[str, Any]
 
 

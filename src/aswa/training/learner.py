@@ -34,7 +34,8 @@ class Learner:
     def __init__(self, config: RunConfig, task: Task, number: int = 0) -> None:
         self._config, self._task = config, task
         self._member = f"member {number} " if number else ""
-        self.model = task.build_model(self._stream("initial weights"))
+        first = self._stream("initial weights", shared=config.population.shared_init)
+        self.model = task.build_model(first)
         self.optimizer = build_optimizer(
             config.base_optimizer, self.model, config.lr, task.sparse_gradient
         )
@@ -111,9 +112,10 @@ class Learner:
     def _total_per_process(self) -> Tensor:
         return distributed.all_reduce_sum(self._total.clone()) / distributed.world_size()
 
-    def _stream(self, purpose: str) -> torch.Generator:
-        """Random numbers that depend on seed, learner and purpose, and on nothing else."""
-        text = f"{self._config.seed} {self._member}{purpose}".encode()
+    def _stream(self, purpose: str, shared: bool = False) -> torch.Generator:
+        """Random numbers that depend on seed, learner (if not shared) and purpose alone."""
+        member = "" if shared else self._member
+        text = f"{self._config.seed} {member}{purpose}".encode()
         seed = int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1
         return torch.Generator().manual_seed(seed)
 

@@ -1,0 +1,103 @@
+"""Populations in a run: each resumes after any batch, and the recipes are what they say."""
+
+from __future__ import annotations
+
+import copy
+import io
+from typing import Any
+
+import pytest
+import torch
+
+from aswa.config import RunConfig, load
+from aswa.config.members import members
+from aswa.tasks.link_prediction import LinkPrediction
+from aswa.training.trajectory import Trajectory
+
+SMALL = ("dataset=umls", "model=complex", "model.dim=8", "model.input_dropout=0.2", "epochs=4",
+         "batch_size=400", "lr=0.1", "device=cpu")  # fmt: skip
+# Often enough for four epochs.
+OFTEN = {
+    "dart": ["population.every=1", "population.start=2"],
+    **{name: ["population.every=2"] for name in ("papa", "papa_all", "papa_2", "imwa")},
+    **{name: ["population.p=0.2"] for name in ("wash", "wash_opt", "sparse_average")},
+}
+
+
+def config(*words: str) -> RunConfig:
+    return load([*SMALL, *words])
+
+
+def trajectory(run: RunConfig) -> Trajectory:
+    return Trajectory(run, LinkPrediction(run, torch.device("cpu")))
+
+
+def finish(work: Trajectory) -> dict[str, Any]:
+    while not work.finished:
+        work.advance()
+    return work.record()
+
+
+def test_every_population_is_tried() -> None:
+    assert {*OFTEN, "independent"} == set(members("population"))
+
+
+@pytest.mark.parametrize("name", OFTEN)
+def test_a_population_resumes_after_any_batch(name: str) -> None:
+    run = config(f"population={name}", "population.members=3", *OFTEN[name])
+    states: list[bytes] = []
+    straight = trajectory(run)
+
+    def keep() -> None:
+        file = io.BytesIO()
+        torch.save(straight.state_dict(), file)
+        states.append(file.getvalue())
+
+    straight.pause = keep
+    expected = finish(straight)["rows"]
+    for content in states[3::9]:
+        torch.manual_seed(99)
+        other = trajectory(run)
+        other.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
+        assert finish(other)["rows"] == expected
+
+
+def test_populations_differ_and_one_member_is_plain_training() -> None:
+    """With the same members, each mixing leads elsewhere."""
+    three = [f"population={name}" for name in ("independent", "papa", "wash", "papa_all")]
+    rows = [
+        finish(trajectory(config(word, "population.members=3", *OFTEN.get(word[11:], []))))["rows"]
+        for word in three
+    ]
+    assert len({str(found) for found in rows}) == len(three)
+    plain = finish(trajectory(config()))["rows"]
+    for name in OFTEN:
+        alone = config(f"population={name}", "population.members=1", *OFTEN[name])
+        assert finish(trajectory(alone))["rows"] == plain
+
+
+def test_initial_weights_are_shared_on_demand() -> None:
+    """Orders of examples and dropout stay each member's own."""
+    for shared in (True, False):
+        work = trajectory(config("population=papa", f"population.shared_init={shared}"))
+        first, second = (learner.model.entity for learner in work.learners[:2])
+        assert torch.equal(first, second) is shared
+        before = copy.deepcopy(first)
+        work.pause = lambda: None
+        work.advance()
+        assert not torch.equal(first, before) and not torch.equal(first, second)
+
+
+def test_the_random_numbers_of_a_mixing_follow_the_run() -> None:
+    """And a seed of its own changes nothing else."""
+    states = [
+        trajectory(config("population=wash", *words)).mixing.state_dict()["generator"]
+        for words in (
+            ["seed=1"],
+            ["seed=2"],
+            ["population.seed=2"],
+            ["population.seed=2", "seed=1"],
+        )
+    ]
+    assert not torch.equal(states[0], states[1])
+    assert torch.equal(states[1], states[2]) and torch.equal(states[2], states[3])
