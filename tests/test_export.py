@@ -124,6 +124,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
     assert "pip install 'aswa[export]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_images_with_batch_norm(data_dir: Path, tmp_path: Path) -> None:
     """Buffers and integers too; a card without names."""
     write_cifar(data_dir, tmp_path)

@@ -44,6 +44,7 @@ def check(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_files_of_runs_with_values_that_are_no_numbers(tmp_path: Path, data_dir: Path) -> None:
     """SWA has no score before its start; a loss that diverges becomes NaN."""
     sweep = ("-m", *SMALL, "epochs=4", "optimizer=all", "lr=0.01,1e30")

@@ -167,6 +167,7 @@ def test_a_finished_run_is_mirrored_from_its_record(
     assert f"remove {config.folder}" in line
 
 
+@pytest.mark.slow
 def test_no_tracker_imports_no_package_of_one(tmp_path: Path) -> None:
     run = ["epochs=1", "model.dim=8", "tracker=none", f"results_dir={tmp_path}"]
     code = (
