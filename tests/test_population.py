@@ -26,6 +26,7 @@ from aswa.averaging.mixing import (
     SparseAverage,
     mean_logit,
     mean_probability,
+    sparse,
 )
 from aswa.averaging.mixing.reference import (
     average_matrix,
@@ -33,7 +34,7 @@ from aswa.averaging.mixing.reference import (
     pairs_matrix,
     pull_matrix,
 )
-from aswa.averaging.mixing.sparse import distinct
+from aswa.averaging.mixing.sparse import distinct, permutations
 from drifting_model import batch_norm_model, bits, drift, small_model
 
 pytestmark = pytest.mark.numeric
@@ -167,25 +168,21 @@ def test_one_permutation_of_weights_and_moments_only_renames(
 ) -> None:
     """On common batches; true with all the optimizer state, false without it."""
 
-    plain = torch.rand
+    step = 0
 
-    def renaming(step: int) -> Callable[..., Tensor]:
+    def renaming(n: int, k: int, generator: torch.Generator) -> Tensor:
         """One order of the members for all coordinates of a step."""
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(step))
+        return order[:, None].expand(n, k)
 
-        def rand(n: int, k: int, generator: torch.Generator) -> Tensor:
-            return plain(n, 1, generator=torch.Generator().manual_seed(step)).expand(n, k)
-
-        return rand
-
+    monkeypatch.setattr(sparse, "permutations", renaming)
     for moments in (True, False):
         models, alone = members(), members()
         optimizers, others = adams(models), adams(alone)
         mixing = Shuffle(1.0, decrease=False, moments=moments)
         for step in range(20):
             learn(models, optimizers, step, same=True)
-            monkeypatch.setattr(torch, "rand", renaming(step))
             mixing.step(models, optimizers, 1.0)
-            monkeypatch.setattr(torch, "rand", plain)
             learn(alone, others, step, same=True)
         found, expected = ({tuple(bits(m)) for m in some} for some in (models, alone))
         assert (found == expected) is moments
@@ -197,6 +194,17 @@ def test_drawn_coordinates_are_distinct(n: int, p: float, seed: int) -> None:
     drawn = distinct(n, p, torch.Generator().manual_seed(seed))
     assert len(set(drawn.tolist())) == len(drawn) <= n
     assert not len(drawn) or (int(drawn.min()) >= 0 and int(drawn.max()) < n)
+
+
+@pytest.mark.parametrize("n", [3, 7])
+def test_permutations_are_uniform(n: int) -> None:
+    """From a table, and by sorting."""
+    k = 6000
+    drawn = permutations(n, k, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn.sort(0).values, torch.arange(n)[:, None].expand(n, k))
+    for member in range(n):
+        counts = torch.bincount(drawn[member], minlength=n)
+        assert (counts - k / n).abs().max() < 5 * (k / n) ** 0.5
 
 
 def test_coordinates_are_drawn_equally_often() -> None:

@@ -14,7 +14,7 @@ from aswa.averaging.mixing.mixing import (
     Optimizers,
     check_merges,
     has_merge,
-    mean_of,
+    pull,
     size_of,
     weights,
 )
@@ -39,9 +39,7 @@ class Average(Mixing):
         if not has_merge(epoch, self.every, self.start) or len(members) == 1:
             return 0
         tensors = weights(members)
-        mean = mean_of(tensors)
-        for own in tensors:
-            torch._foreach_copy_(own, mean)
+        pull(tensors, 1.0)
         if self.reset:
             for optimizer in optimizers:
                 optimizer.state.clear()

@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 
 from aswa.averaging.weights import unwrapped
 
+PIECE = 2**15  # numbers of a member that are mixed at a time, so that all members' fit in cache
+
 Members = Sequence[nn.Module]
 Optimizers = Sequence[Optimizer]
 
@@ -74,13 +76,34 @@ def weights(members: Members) -> list[list[Tensor]]:
     return [own + also for own, also in zip(parameters(members), buffers, strict=True)]
 
 
-def mean_of(tensors: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """The mean over members of [members][tensors], in the order of the members."""
-    total = [t.clone() for t in tensors[0]]
-    for own in tensors[1:]:
-        torch._foreach_add_(total, list(own))
-    torch._foreach_div_(total, len(tensors))
-    return total
+def pull(tensors: Sequence[Sequence[Tensor]], weight: float) -> None:
+    """θ ← θ + weight · (θ̄ − θ) for [members][tensors], in place; weight 1 makes them equal.
+
+    The mean of a piece is used while the piece is in a CPU's cache, so every number is read from
+    memory once and written once. Sums are in the order of the members.
+    """
+    for same in zip(*tensors, strict=True):
+        pieces = zip(*(_pieces(tensor) for tensor in same), strict=True)
+        for parts in pieces:
+            mean = parts[0].clone()
+            for part in parts[1:]:
+                mean.add_(part)
+            mean.div_(len(parts))
+            for part in parts:
+                if weight == 1:
+                    part.copy_(mean)
+                else:
+                    part.lerp_(mean, weight)
+
+
+def flat(tensor: Tensor) -> Tensor:
+    """A view [numel] of a dense tensor in the order of its memory (channels last, say)."""
+    return tensor.detach().as_strided((tensor.numel(),), (1,))
+
+
+def _pieces(tensor: Tensor) -> Sequence[Tensor]:
+    whole = flat(tensor)
+    return [whole] if tensor.is_cuda or tensor.numel() <= PIECE else whole.split(PIECE)
 
 
 def size_of(tensors: Sequence[Sequence[Tensor]]) -> int:

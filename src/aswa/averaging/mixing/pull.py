@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from aswa.averaging.mixing.mixing import Members, Mixing, Optimizers, mean_of, size_of, weights
+from aswa.averaging.mixing.mixing import Members, Mixing, Optimizers, pull, size_of, weights
 
 
 class Pull(Mixing):
@@ -41,13 +41,11 @@ class Pull(Mixing):
         """Pull, where it is time."""
         self._steps += 1
         due = self._steps % self.every == (1 % self.every if self.restart_count else 0)
-        pull = (1 - self.alpha) * (rate if self.coupled else 1.0)
-        if not due or not pull or len(members) == 1:
+        weight = (1 - self.alpha) * (rate if self.coupled else 1.0)
+        if not due or not weight or len(members) == 1:
             return 0
         tensors = weights(members)
-        mean = mean_of(tensors)
-        for own in tensors:
-            torch._foreach_lerp_(own, mean, pull)
+        pull(tensors, weight)
         return size_of(tensors)
 
     def epoch(self, members: Members, optimizers: Optimizers, epoch: int) -> int:

@@ -7,6 +7,8 @@ statistics and to Adam's moments, are decisions of this project.
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from aswa.averaging.mixing.mixing import Drawing, Members, Optimizers
+from aswa.averaging.mixing.mixing import Drawing, Members, Optimizers, flat
 from aswa.averaging.weights import unwrapped
+
+MOST_TABLED = 6  # members, whose 720 permutations are a table
 
 Places = list[list[Tensor]]  # [tensors][members], flat views of tensors that move together
 
@@ -87,8 +91,7 @@ class Shuffle(_Sparse):
 
     def _mix(self, places: Places, chosen: Tensor) -> int:
         n = len(places[0])
-        keys = torch.rand(n, len(chosen), generator=self._generator)
-        order = keys.argsort(0)  # a uniform permutation in each column
+        order = permutations(n, len(chosen), self._generator)
         chosen, there = chosen.to(places[0][0].device), order.to(places[0][0].device)
         for tensors in places:
             values = torch.stack([t[chosen] for t in tensors]).gather(0, there)
@@ -129,9 +132,17 @@ def distinct(n: int, p: float, generator: torch.Generator) -> Tensor:
     return found[torch.randperm(len(found), generator=generator)[:k]]
 
 
-def flat(tensor: Tensor) -> Tensor:
-    """A view [numel] of a dense tensor in the order of its memory (channels last, say)."""
-    return tensor.detach().as_strided((tensor.numel(),), (1,))
+def permutations(n: int, k: int, generator: torch.Generator) -> Tensor:
+    """k uniform permutations of 0 … n − 1, as columns: int64 [n, k]."""
+    if n > MOST_TABLED:
+        return torch.rand(n, k, generator=generator).argsort(0)
+    table = _table(n)  # one number a column is drawn faster than n that are sorted
+    return table[torch.randint(len(table), (k,), generator=generator)].T
+
+
+@functools.cache
+def _table(n: int) -> Tensor:
+    return torch.tensor(list(itertools.permutations(range(n))))
 
 
 def _layers_of(member: nn.Module) -> Iterator[nn.Module]:
