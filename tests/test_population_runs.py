@@ -11,7 +11,9 @@ import torch
 
 from aswa.config import RunConfig, load
 from aswa.config.members import members
+from aswa.registry import AGGREGATES
 from aswa.tasks.link_prediction import LinkPrediction
+from aswa.training.record import run_record
 from aswa.training.trajectory import Trajectory
 
 SMALL = ("dataset=umls", "model=complex", "model.dim=8", "model.input_dropout=0.2", "epochs=4",
@@ -101,3 +103,27 @@ def test_the_random_numbers_of_a_mixing_follow_the_run() -> None:
     ]
     assert not torch.equal(states[0], states[1])
     assert torch.equal(states[1], states[2]) and torch.equal(states[2], states[3])
+
+
+def test_members_have_rows_beside_the_methods_on_their_mean() -> None:
+    """The best by validation, the mean of all, a soup no worse on validation, the ensemble."""
+    run = config("population=wash", "population.members=3", *OFTEN["wash"])
+    work = trajectory(run)
+    record = finish(work)
+    values: dict[str, dict[tuple[str, str], float]] = {}
+    for row in record["rows"]:
+        values.setdefault(row["optimizer"], {})[row["split"], row["metric"]] = row["value"]
+    assert values.keys() == {*run.methods, *AGGREGATES}
+    models = [learner.model.eval() for learner in work.learners]
+    for split in ("valid", "test"):
+        alone = [work.task.metrics([model], split)["mrr"] for model in models]
+        best = max(range(3), key=lambda m: work.task.score(models[m]))
+        assert values["best_member"][split, "mrr"] == alone[best]
+        assert values["mean_member"][split, "mrr"] == pytest.approx(sum(alone) / 3)
+        together = work.task.metrics(models, split)["mrr"]
+        assert values["ensemble"][split, "mrr"] == together
+    valid = ("valid", "mrr")
+    assert values["greedy_soup"][valid] >= values["best_member"][valid]
+    assert record["population"]["numbers_sent"] > 0
+    assert record["population"]["relative_distance"] > 0
+    assert set(run_record(run, torch.device("cpu"), record)["methods"]) == values.keys()

@@ -83,6 +83,15 @@ TRACKERS: dict[str, str] = {
 }
 
 
+# What a population offers beside the methods on its mean, as rows of its own → label in tables.
+AGGREGATES = {
+    "mean_member": "Mean member",
+    "best_member": "Best member",
+    "greedy_soup": "Greedy soup",
+    "ensemble": "Ensemble",
+}
+
+
 def load(path: str) -> Any:
     """The object named by `package.module:name`."""
     return pkgutil.resolve_name(path)

@@ -13,6 +13,7 @@ from torch import nn
 
 from aswa import distributed
 from aswa.config import RunConfig
+from aswa.registry import AGGREGATES
 from aswa.results.provenance import git_state, versions
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
@@ -40,7 +41,7 @@ def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -
         "setting": config.setting,
         "setting_ids": config.setting_ids,
         "metrics": config.metrics(dict.fromkeys(row["metric"] for row in found["rows"])),
-        "methods": {name: {"label": config.method_labels[name]} for name in config.methods},
+        "methods": _labels(config),
         "versions": versions(),
         "git": git_state(),
         "device": gpu or "cpu",
@@ -49,7 +50,16 @@ def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -
         "rows": [{**row, **notes} for row in found["rows"]],
         "notes": notes,
         **{key: found[key] for key in measured},
+        **({"population": found["population"]} if "population" in found else {}),
     }
+
+
+def _labels(config: RunConfig) -> dict[str, Any]:
+    """What tables call each `optimizer` of the rows."""
+    labels = {name: config.method_labels[name] for name in config.methods}
+    if config.population.members > 1:
+        labels |= AGGREGATES
+    return {name: {"label": label} for name, label in labels.items()}
 
 
 def available_cores() -> int:

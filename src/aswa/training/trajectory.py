@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from aswa.averaging import recompute_batch_norm
-from aswa.averaging.mixing import Mixing
+from aswa.averaging.mixing import Population
 from aswa.averaging.weights import AveragedWeights
 from aswa.config import RunConfig
-from aswa.registry import load, mixings
+from aswa.registry import mixings
 from aswa.tasks.task import Task
 from aswa.training.learner import (
     Learner,
@@ -25,6 +25,7 @@ from aswa.training.learner import (
     set_global_generators,
     tf32,
 )
+from aswa.training.population import aggregate_rows, build_mixing, described
 from aswa.training.record import method_rows
 from aswa.training.riders import build_riders
 from aswa.training.timers import Timed, Timers
@@ -52,13 +53,11 @@ class Trajectory:
     """The `Work` of training, epoch by epoch, which can stop after any batch or rider and go on.
 
     The running model, which the methods watch, is the learner's; of several learners it is their
-    mean. With one learner this is plain training. A resumed run takes exactly the way of one that
-    was not stopped.
+    mean. A resumed run takes exactly the way of one that was not stopped.
 
     Attributes:
         epoch, epochs: done, and of the whole run.
-        pause: called within an epoch where the state is whole, after every batch and every rider;
-            may save, or raise to end.
+        pause: called where the state is whole, after every batch and rider; may save, or raise.
         stage: called with what is evaluated at the end.
         interruptible: no state changes at this moment, so an exception may end the run here.
     """
@@ -67,35 +66,31 @@ class Trajectory:
         self.config, self.task = config, task
         self.pause: Callable[[], None] = lambda: None
         self.stage: Callable[[str], None] = lambda _: None
-        population = config.population
-        self.learners = [Learner(config, task, number) for number in range(population.members)]
-        options = dict(population.options)
-        if "seed" in options and options["seed"] is None:
-            options["seed"] = config.seed
-        self.mixing: Mixing = load(mixings()[population.name])(**options)
+        members = range(config.population.members)
+        self.learners = [Learner(config, task, number) for number in members]
+        self.mixing = build_mixing(mixings()[config.population.name], config)
         self._models = [learner.model for learner in self.learners]
         self._optimizers = [learner.optimizer for learner in self.learners]
         self._active = self.learners[0]  # the learner whose random numbers torch draws now
         self._mean = AveragedWeights(self._models[0]) if len(self._models) > 1 else None
         self.model = self._models[0] if self._mean is None else self._mean.module
         self._refresh_mean()
-        self.timers = Timers("train", "evaluate", "average", "batch_norm")
+        self.timers = Timers("train", "mix", "evaluate", "average", "batch_norm")
         batches = task.batch_norm_batches
         self._batches = None if batches is None else Timed(batches, self.timers, "batch_norm")
         self.riders = build_riders(config, self.model, self._batches)
-        # By method, what it costs besides training; the running model's score is asked for by
-        # several and measured once, so it has an entry of its own.
+        # By method, its cost besides training; the running model's score, which several ask for, is
+        # measured once and has an entry of its own.
         self.method_timers = Timers(RUNNING_SCORE, *self.riders)
         self.first_epoch = 0.0  # seconds of its training, which is slower: code and memory are new
         self.epoch, self.epochs = 0, config.epochs
+        self.moved = 0  # numbers that members sent to each other
         self.losses: list[float] = []
         self.rates: list[float] = []  # of learning
-        self.progress = Progress()
-        self.interruptible = False
+        self.progress, self.interruptible = Progress(), False
 
     @property
-    def batches(self) -> int:
-        """Trained so far of the unfinished epoch."""
+    def batches(self) -> int:  # of the unfinished epoch
         return self.learners[0].batches
 
     @property
@@ -180,16 +175,19 @@ class Trajectory:
             learner.begin(self.epoch)
         rate = self._optimizers[0].param_groups[0]["lr"] / self.config.lr
         while self._step():
-            self.mixing.step(self._models, self._optimizers, rate)
-            self._refresh_mean()
+            self._mix(self.mixing.step, rate)
             with self.timers.measure("average"):
                 for name, rider in self.riders.items():
                     with self.method_timers.measure(name):
                         rider.averager.step(self.model)
             self.pause()
-        self.mixing.epoch(self._models, self._optimizers, self.epoch + 1)
-        self._refresh_mean(statistics=True)
+        self._mix(self.mixing.epoch, self.epoch + 1, statistics=True)
         return sum(learner.loss for learner in self.learners) / len(self.learners)
+
+    def _mix(self, mix: Callable[..., int], when: float, statistics: bool = False) -> None:
+        with self.timers.measure("mix"):
+            self.moved += mix(self._models, self._optimizers, when) or 0  # some count nothing
+            self._refresh_mean(statistics)
 
     def _step(self) -> bool:
         """Every learner takes a step; false when the epoch has no more batches."""
@@ -246,10 +244,18 @@ class Trajectory:
             for name, rider in self.riders.items():
                 self.stage(f"evaluating {name}")
                 rows += method_rows(self.task, name, rider.averager.members(), rider.changed)
+            of_members: dict[str, Any] = {}
+            if len(self._models) > 1:
+                self.stage("evaluating members")
+                parts = self._models, self._optimizers, self.mixing
+                population = Population(*parts, batches=self._batches)
+                rows += aggregate_rows(self.task, population, self.epoch)
+                of_members["population"] = described(population, self.moved)
         selection = ("valid", self.task.selection_metric)
         valid = [row["value"] for row in rows if (row["split"], row["metric"]) == selection]
         seen = [v for rider in self.riders.values() for v in rider.valid if v is not None]
         return {
+            **of_members,
             "rows": rows,
             "collapsed": max(valid + seen) < self.task.chance + COLLAPSED * abs(self.task.chance),
             "decisions": {name: r.counts for name, r in self.riders.items() if r.counts},
@@ -270,6 +276,7 @@ class Trajectory:
             "progress": dataclasses.asdict(self.progress),
             "learners": [learner.state_dict() for learner in self.learners],
             "mixing": self.mixing.state_dict(),
+            "moved": self.moved,
             "riders": {name: rider.state_dict() for name, rider in self.riders.items()},
             "seconds": self.timers.seconds,
             "first_epoch": self.first_epoch,
@@ -285,6 +292,7 @@ class Trajectory:
             learner.load_state_dict(saved)
         set_global_generators(self.task.device, self._active.generators)
         self.mixing.load_state_dict(state["mixing"])
+        self.moved = state["moved"]
         self._refresh_mean(statistics=self.progress.loss is not None)
         for name, rider in self.riders.items():
             rider.load_state_dict(state["riders"][name])

@@ -17,7 +17,7 @@ from aswa.analysis.records.settings import Choice
 RESULT_COLUMNS = ["dataset", "model", "optimizer", "seed", "split", "metric", "value", "run_id"]
 # Of a run's seconds, in the order of tables; they add up to the last.
 COST_PARTS = (
-    "setup", "train", "evaluate", "average", "batch_norm", "checkpoint", "other", "total",
+    "setup", "train", "mix", "evaluate", "average", "batch_norm", "checkpoint", "other", "total",
 )  # fmt: skip
 COST_COLUMNS = [
     "dataset", "model", "run_id", "optimizers", "seed", "device",

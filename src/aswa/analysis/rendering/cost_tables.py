@@ -62,8 +62,9 @@ def costs_table(costs: pd.DataFrame) -> TextTable:
         for r in table_rows(means)
     )  # fmt: skip
     header = (
-        "dataset", "model", "optimizers", "device", "epochs", "set-up s", "train s", "evaluate s",
-        "average s", "batch-norm s", "checkpoint s", "other s", "total s", "ms an epoch", "runs",
+        "dataset", "model", "optimizers", "device", "epochs", "set-up s", "train s", "mix s",
+        "evaluate s", "average s", "batch-norm s", "checkpoint s", "other s", "total s",
+        "ms an epoch", "runs",
     )  # fmt: skip
     return TextTable("costs", "Cost of a run, mean over runs", header, rows, means, note=COSTS_NOTE)
 
