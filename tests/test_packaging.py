@@ -56,11 +56,18 @@ SOURCE = ROOT / "src" / "aswa"
 ROOMS = {
     "averaging": (["averaging", "__init__.py"], set()),
     "analysis": (["analysis", "results", "analyze.py", "files.py"], distributions("analysis")),
-    "transformers": (["integrations"], distributions("transformers")),
+    "lightning": (
+        ["integrations/lightning.py", "integrations/lightning_passes.py"],
+        distributions("lightning"),
+    ),
+    "transformers": (
+        ["integrations/transformers.py", "integrations/trainer_checkpoint.py"],
+        distributions("transformers"),
+    ),
     "experiments": (["."], distributions("experiments")),
 }
 # Extras for training loops of other packages; nothing of this one needs them.
-INTEGRATIONS = {"transformers"}
+INTEGRATIONS = {"lightning", "transformers"}
 
 
 @pytest.mark.parametrize("extra", ROOMS)
