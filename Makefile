@@ -68,7 +68,7 @@ test-all: setup  ## all tests; those whose GPU, SLURM, browser or LaTeX is missi
 	$(BIN)/python -m pytest -n auto --durations=15
 
 site: setup  ## the documentation as a site, .site/index.html; links are checked
-	$(BIN)/python -m pip install --quiet -e '.[site]'
+	$(BIN)/python -m pip install --quiet $(VERSIONS) -e '.[site]'
 	$(BIN)/mkdocs build
 
 lint: setup  ## ruff and mypy

@@ -87,7 +87,7 @@ def _python_files(place: Path) -> list[Path]:
 
 def test_the_library_needs_torch_alone() -> None:
     assert [Requirement(line).name for line in PROJECT["dependencies"]] == ["torch"]
-    users = EXTRAS.keys() - {"all", "test", "lint"} - INTEGRATIONS
+    users = EXTRAS.keys() - {"all", "test", "lint", "site"} - INTEGRATIONS
     assert distributions("all") == set().union(*map(distributions, users))
 
 
