@@ -15,6 +15,8 @@ from aswa.config.messages import time_text
 from aswa.training.work import Work
 
 BAR_SECONDS = 0.2  # from one drawing of the bar to the next
+MOMENT_INTERVALS = 5  # of the bar, without the end of an epoch, before a batch is shown
+FORMAT = "{desc} |{bar:10}| {n_fmt}/{total_fmt}, {remaining} left{postfix}"
 LINE_SECONDS = 30.0  # from one line to the next
 
 
@@ -84,22 +86,26 @@ class Bar(Display):
 
     def __init__(self, title: str, bar: tqdm) -> None:
         self._title, self._bar, self._last = title, bar, 0.0
+        self._first_epoch: int | None = None
         self._hinted = False
 
     def epoch(self, work: Work) -> None:
-        last = work.epoch == work.epochs
-        if last or self._due():
-            self._bar.set_postfix_str(work.described, refresh=False)
-            self._bar.update(work.epoch - self._bar.n)
-            self._bar.refresh()
+        if work.epoch == work.epochs or self._due():
+            self._draw(work, work.described)
 
     def moment(self, work: Work) -> None:
-        if self._due():
-            if self._bar.n == 0 < work.epoch:  # the run goes on from a checkpoint
-                self._bar.update(work.epoch)
-            self._bar.set_postfix_str(f"batch {work.batches}")
+        if self._due(MOMENT_INTERVALS):  # the end of an epoch says more
+            self._draw(work, ", ".join(filter(None, [f"batch {work.batches}", work.described])))
+
+    def _draw(self, work: Work, text: str) -> None:
+        if self._first_epoch is None:  # of this process: the run may go on from a checkpoint
+            self._first_epoch = self._bar.n = self._bar.initial = max(0, work.epoch - 1)
+        self._bar.set_postfix_str(text, refresh=False)
+        if not self._bar.update(work.epoch - self._bar.n):
+            self._bar.refresh()
 
     def stage(self, text: str) -> None:
+        self._bar.set_postfix_str("", refresh=False)
         self._bar.set_description_str(f"{self._title}, {text}")
 
     def hint(self, text: str) -> None:
@@ -107,9 +113,9 @@ class Bar(Display):
             self._bar.write(text, file=sys.stderr)
             self._hinted = True
 
-    def _due(self) -> bool:
+    def _due(self, intervals: int = 1) -> bool:
         now = time.monotonic()
-        if now - self._last < BAR_SECONDS:
+        if now - self._last < intervals * BAR_SECONDS:
             return False
         self._last = now
         return True
@@ -131,5 +137,5 @@ def display(
     elif in_sweep or not sys.stderr.isatty():
         yield Lines(config.title, say, hints=not in_sweep)
     else:
-        with tqdm(total=config.epochs, desc=config.title, unit="epoch", leave=False) as bar:
+        with tqdm(total=config.epochs, desc=config.title, bar_format=FORMAT, leave=False) as bar:
             yield Bar(config.title, bar)
