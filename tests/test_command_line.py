@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,43 @@ def test_a_dry_run_computes_and_writes_nothing(tmp_path: Path) -> None:
     done = train(*SMALL, "seed=1", f"results_dir={tmp_path}", "--dry-run")
     assert done.returncode == 0 and "to do" in done.stdout
     assert sorted(tmp_path.glob("runs/**/*")) == before
+
+
+def test_m_may_stand_anywhere() -> None:
+    """Hydra alone takes it for the end of the settings."""
+    assert take_own_words(["lr=1", "-m", "seed=0,1"])[0] == ["-m", "lr=1", "seed=0,1"]
+
+
+MINE = (
+    "# A model of mine.\nname: mine\nkind: knowledge_graph\ndim: 8\nmargin: 6.0\n"
+    "input_dropout: 0.0\nhidden_dropout: 0.0\ninit_scale: 0.1\nobjective: kvsall\n"
+    "label_smoothing: 0.0\nnegatives: 4\n"
+)
+
+
+@pytest.mark.slow
+def test_a_folder_of_ones_own_counts_in_sweeps_help_and_suggestions(tmp_path: Path) -> None:
+    """`--config-dir`; the one line of an error is ours."""
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/mine.yaml").write_text(MINE)
+    (tmp_path / "site/mine-1.dist-info").mkdir(parents=True)
+    (tmp_path / "site/mine-1.dist-info/METADATA").write_text("Name: mine\nVersion: 1\n")
+    (tmp_path / "site/mine-1.dist-info/entry_points.txt").write_text("[aswa.models]\nmine = m:M\n")
+    (tmp_path / "site/m.py").write_text(
+        "from aswa.models.kge.link_predictor import LinkPredictor\n\n\nclass M(LinkPredictor):\n"
+        "    def __init__(self, *sizes, margin, **options):\n"
+        "        super().__init__(*sizes, **options)\n\n"
+        "    def compose(self, h, r):\n        return h + r\n\n"
+        "    def compare(self, q, t):\n        return -(q - t).abs().sum(-1)\n"
+    )
+    path = os.pathsep.join([str(tmp_path / "site"), *filter(None, sys.path)])
+    mine = ("--config-dir", str(tmp_path / "conf"), f"results_dir={tmp_path}")
+    run = ("dataset=umls", "model=mine", "epochs=1", "lr=0.01")
+    assert "A model of mine." in train(*mine, "--help").stdout
+    done = train(*mine, *run, "model.magrin=3", PYTHONPATH=path)
+    assert done.stderr == "aswa-train: model.magrin: no such key; did you mean 'model.margin'?\n"
+    done = train(*mine, *run, "model.dim=0", PYTHONPATH=path)
+    assert done.stderr == "aswa-train: model.dim=0: must be at least 1\n"
+    done = train(*mine, *run, "-m", "seed=0,1", PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("runs/umls/mine/*/result.json"))) == 2

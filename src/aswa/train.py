@@ -19,11 +19,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from aswa.config import ConfigError
-from aswa.config.members import add_folders
+from aswa.config.members import add_sources
 from aswa.config.messages import explain
 from aswa.files import conf_dir
+from aswa.sweeping import progress
 from aswa.sweeping.command_line import take_own_words
 from aswa.sweeping.job import RunFailed, run_job, say
+
+_ended_with: list[Exception] = []  # what the run of this process raised
 
 
 def main() -> None:
@@ -40,6 +43,8 @@ def main() -> None:
             print(text)
             return
         _hydra_main()
+        if _ended_with:
+            raise _ended_with.pop()
     except (ConfigError, HydraException, OmegaConfBaseException, ValueError) as error:
         # Of other ValueErrors only Hydra's own, for `group=null`, is about the configuration.
         plain = type(error) is ValueError and "Config group override" not in str(error)
@@ -62,9 +67,14 @@ def main() -> None:
 
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
 def _hydra_main(composed: DictConfig) -> str:
-    sources = HydraConfig.get().runtime.config_sources
-    add_folders(source.path for source in sources if source.schema == "file")
-    return run_job(composed, list(HydraConfig.get().overrides.task))
+    add_sources(HydraConfig.get().runtime.config_sources)
+    try:
+        return run_job(composed, list(HydraConfig.get().overrides.task))
+    except (ConfigError, RunFailed) as error:
+        if progress.in_sweep():
+            raise
+        _ended_with.append(error)  # Hydra would print a line of its own before ours
+        return "failed"
 
 
 if __name__ == "__main__":

@@ -39,9 +39,11 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Called by Hydra with the overrides of the command line."""
+        from aswa.config.members import add_sources
         from aswa.sweeping.grid import Grid
 
         assert self.hydra_context is not None and self.config is not None
+        add_sources(self.config.hydra.runtime.config_sources)
         loader = self.hydra_context.config_loader
         words = [*self._parse_config(), *arguments]
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(words)

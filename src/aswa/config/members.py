@@ -33,6 +33,11 @@ def add_folders(folders: Iterable[str]) -> None:
     _added.extend(path for path in map(Path, folders) if path not in folders_of_members())
 
 
+def add_sources(sources: Iterable[Any]) -> None:
+    """Look into the folders of Hydra's `runtime.config_sources` as well."""
+    add_folders(source.path for source in sources if source.schema == "file")
+
+
 def folders_of_members() -> list[Path]:
     """Where the YAML files of the groups are, in the order of looking."""
     return [conf_dir(), *packaged_folders(), *_added]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 
 from aswa.config import ConfigError
-from aswa.config.members import GROUPS, member_file, members
+from aswa.config.members import GROUPS, add_folders, member_file, members
 from aswa.config.messages import known_keys
 from aswa.sweeping import progress
 
 FLAGS = {"--quiet": progress.QUIET, "--dry-run": progress.DRY_RUN}
+MULTIRUN = ("-m", "--multirun")
+CONFIG_DIR = ("--config-dir", "-cd")
 WIDTH = 110
 USAGE = """\
 aswa-train computes one run, or with -m (or a recipe) a sweep of them.
@@ -38,6 +42,8 @@ def take_own_words(words: Sequence[str]) -> tuple[list[str], str | None]:
         ConfigError: a setting is written with dashes.
     """
     left = [word for word in words if word not in FLAGS]
+    left.sort(key=lambda word: word not in MULTIRUN)  # Hydra takes no setting after a late -m
+    add_folders(str(Path(folder).absolute()) for folder in _config_dirs(left))
     for word, variable in FLAGS.items():
         if word in words:
             os.environ[variable] = "1"
@@ -51,12 +57,18 @@ def take_own_words(words: Sequence[str]) -> tuple[list[str], str | None]:
     if keys:
         key = sorted(keys)[0]
         raise ConfigError(f"--{key}: settings are written without dashes, as in {key}=VALUE")
-    if {"--cfg", "-c", "--info", "-i"} & set(left) and {"-m", "--multirun"} & set(left):
-        left = [_first_value(word) for word in left if word not in ("-m", "--multirun")]
+    if {"--cfg", "-c", "--info", "-i"} & set(left) and set(MULTIRUN) & set(left):
+        left = [_first_value(word) for word in left if word not in MULTIRUN]
     given = [word.partition("=")[0] for word in left]
     if "dataset.folder" in given and not {"dataset", "experiment"} & set(given):
         left.insert(given.index("dataset.folder"), "dataset=own")
     return left, None
+
+
+def _config_dirs(words: Sequence[str]) -> list[str]:
+    """The folders of `--config-dir FOLDER` and `--config-dir=FOLDER`."""
+    after = [value for word, value in pairwise(words) if word in CONFIG_DIR]
+    return after + [w.partition("=")[2] for w in words if w.partition("=")[0] in CONFIG_DIR[:1]]
 
 
 def _first_value(word: str) -> str:
