@@ -113,6 +113,9 @@ REFUSED = [
     ("optimizer.swa=null", r"optimizer\.swa: .*'optimizer=\[sgd,ema,early_stopping,aswa\]'"),
     ("hydra/launcher=", "hydra/launcher=: .* joblib"),
     ("zzz=1", "zzz: no such key; the nearest of"),
+    ("learning_rate=1", "learning_rate: .*'lr'"),
+    ("lerning_rate=1", "lerning_rate: .*'lr'"),
+    ("patience=1", r"patience: .*'optimizer\.early_stopping\.patience'"),
     # A value of the wrong type or out of range.
     ("lr=fast", "lr=fast: expected a number"),
     ("lr=0", "lr=0.*above 0"),

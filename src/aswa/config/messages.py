@@ -11,6 +11,10 @@ from typing import Any
 from aswa.config.members import GROUPS, members, template
 
 HYDRA = {"hydra/launcher": "basic, joblib, submitit_local, submitit_slurm", "hydra/sweeper": "grid"}
+OTHER_WORDS = {
+    "learning_rate": "lr", "embedding_dim": "model.dim", "num_epochs": "epochs",
+    "output_dir": "results_dir", "random_seed": "seed",
+}  # fmt: skip
 FEW, MANY = 5, 20  # names that are listed beside a suggestion, and without one
 
 
@@ -54,7 +58,7 @@ def explain(error: Exception) -> str:
     for text in _chain(error):
         if key := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text):
             word = key[1] or key[2]
-            return f"{word}: no such key; {_elsewhere(word) or nearest(word, known_keys())}"
+            return f"{word}: no such key; {_elsewhere(word) or _nearest_key(word)}"
     return " ".join(dict.fromkeys(text.splitlines()[0] for text in _chain(error)))
 
 
@@ -63,6 +67,17 @@ def _elsewhere(word: str) -> str:
     group, _, rest = word.partition(".")
     having = [name for name in members(group) if rest in _dotted(template(group, name))]
     return f"it belongs to {group}={' or '.join(having)}" if having else ""
+
+
+def _nearest_key(word: str) -> str:
+    """The key that `word` ends, or that other projects call so, else the nearest by its letters."""
+    keys = known_keys()
+    ending = [key for key in keys if key.endswith(f".{word}") and not key.startswith("dataset.")]
+    if 0 < len(ending) <= FEW:
+        return f"did you mean {' or '.join(map(repr, ending))}?"
+    if close := difflib.get_close_matches(word, OTHER_WORDS, n=1, cutoff=0.8):
+        return f"did you mean {OTHER_WORDS[close[0]]!r}?"
+    return nearest(word, keys)
 
 
 def known_keys() -> list[str]:
