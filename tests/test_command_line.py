@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,3 +108,15 @@ def test_a_folder_of_ones_own_counts_in_sweeps_help_and_suggestions(tmp_path: Pa
     done = train(*mine, *run, "-m", "seed=0,1", PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("runs/umls/mine/*/result.json"))) == 2
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    """As in `aswa-train --help | head -1`."""
+    code = "from aswa.commands import train; import sys; sys.exit(train())"
+    words = [sys.executable, "-u", "-c", code, "--help"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

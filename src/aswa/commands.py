@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 
 
@@ -17,7 +18,13 @@ def _run(module: str, extra: str) -> int:
         words = f"{error.name} is not installed; pip install 'aswa[{extra}]'"
         print(f"aswa: {words}", file=sys.stderr)
         return 2
-    return main() or 0
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as `| head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
 
 
 train = functools.partial(_run, "aswa.train", "experiments")
