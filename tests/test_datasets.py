@@ -85,6 +85,8 @@ def test_a_graph_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.Monk
         assert find_folder("umls", None) == base / "umls"
     with pytest.raises(FileNotFoundError, match=r"variable.*cache.*aswa-fetch no-such"):
         find_folder("no-such", None)
+    with pytest.raises(FileNotFoundError, match=r"^no folder data/no-such, seen from"):
+        find_folder("data/no-such", None)
 
 
 def test_a_data_dir_without_the_graph_is_an_error(

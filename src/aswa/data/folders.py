@@ -45,6 +45,10 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
             f"--data-dir {data_dir}`, or leave data_dir out: {VARIABLE}, the cache and the package "
             "are then looked at"
         )
+    if os.sep in folder:
+        raise FileNotFoundError(
+            f"no folder {folder}, seen from {Path.cwd()}; train.txt, valid.txt and test.txt are in it"
+        )
     raise FileNotFoundError(
         f"no folder {folder!r} in {', '.join(map(str, bases))} or the package; get it with "
         f"`aswa-fetch {folder}`, or put it under a folder named by data_dir=... or by the variable "
