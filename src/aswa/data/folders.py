@@ -47,7 +47,7 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
         )
     if os.sep in folder:
         raise FileNotFoundError(
-            f"no folder {folder}, seen from {Path.cwd()}; train.txt, valid.txt and test.txt are in it"
+            f"no folder {folder}, seen from {Path.cwd()}; it holds train.txt, valid.txt, test.txt"
         )
     raise FileNotFoundError(
         f"no folder {folder!r} in {', '.join(map(str, bases))} or the package; get it with "
