@@ -83,7 +83,7 @@ MINE = (
 
 
 @pytest.mark.slow
-def test_a_folder_of_ones_own_counts_in_sweeps_help_and_suggestions(tmp_path: Path) -> None:
+def test_a_folder_of_ones_own_counts_in_sweeps_help_suggestions_and_loading(tmp_path: Path) -> None:
     """`--config-dir`; the one line of an error is ours."""
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/mine.yaml").write_text(MINE)
@@ -105,9 +105,15 @@ def test_a_folder_of_ones_own_counts_in_sweeps_help_and_suggestions(tmp_path: Pa
     assert done.stderr == "aswa-train: model.magrin: no such key; did you mean 'model.margin'?\n"
     done = train(*mine, *run, "model.dim=0", PYTHONPATH=path)
     assert done.stderr == "aswa-train: model.dim=0: must be at least 1\n"
-    done = train(*mine, *run, "-m", "seed=0,1", PYTHONPATH=path)
+    done = train(*mine, *run, "save_weights=true", "-m", "seed=0,1", PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("runs/umls/mine/*/result.json"))) == 2
+    one, _ = (each.parent for each in tmp_path.glob("runs/umls/mine/*/result.json"))
+    code = "import sys, aswa; print(aswa.load(sys.argv[1], sys.argv[2]).model.entity.shape[1])"
+    words = [sys.executable, "-c", code, str(one), "aswa"]
+    done = subprocess.run(
+        words, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout == "8\n", done.stderr  # without --config-dir
 
 
 @pytest.mark.slow

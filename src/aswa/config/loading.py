@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from aswa.config import fill
-from aswa.config.members import GROUPS, add_folders, member_file, members, template
+from aswa.config.members import GROUPS, add_folders, members, template
 from aswa.config.run_config import (
     BaseOptimizerConfig,
     DatasetConfig,
@@ -124,10 +124,10 @@ def _is_said(override: str) -> bool:
 
 
 def _check_chosen(group: str, values: Any) -> None:
-    """A group is chosen and has a file; a dataset may have a name of its own."""
+    """A group is chosen and known; a dataset may have a name of its own."""
     if not isinstance(values, dict) or "name" not in values:
         raise ConfigError(f"{group}: none is chosen; take {group}=... of conf/{group}/")
-    if group != "dataset" and member_file(group, str(values["name"])) is None:
+    if group != "dataset" and not template(group, str(values["name"])):
         raise unknown(f"{group}.name", str(values["name"]), members(group))
 
 

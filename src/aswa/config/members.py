@@ -19,6 +19,7 @@ GROUPS = (
 )  # fmt: skip
 
 _added: list[Path] = []
+_recorded: dict[tuple[str, str], dict[str, Any]] = {}
 
 
 @functools.cache
@@ -36,6 +37,18 @@ def add_folders(folders: Iterable[str]) -> None:
 def add_sources(sources: Iterable[Any]) -> None:
     """Look into the folders of Hydra's `runtime.config_sources` as well."""
     add_folders(source.path for source in sources if source.schema == "file")
+
+
+def add_recorded(composed: dict[str, Any]) -> None:
+    """Know the members of a recorded configuration whose files are not here.
+
+    They may be of a `--config-dir` that is not given now. Their keys and values, which were checked
+    when the run was planned, take the place of a file's.
+    """
+    for group in GROUPS:
+        values = composed.get(group)
+        if isinstance(values, dict) and member_file(group, name := str(values.get("name"))) is None:
+            _recorded[group, name] = values
 
 
 def folders_of_members() -> list[Path]:
@@ -56,16 +69,16 @@ def member_file(group: str, name: str) -> Path | None:
 
 
 def template(group: str, name: str) -> dict[str, Any]:
-    """The keys and usual values of a member, without its `defaults`; empty if it has no file."""
+    """The keys and usual values of a member, without its `defaults`; empty if it is unknown."""
     path = member_file(group, name)
-    values = _parsed(path.read_text()) if path else {}
+    values = _parsed(path.read_text()) if path else _recorded.get((group, name), {})
     return {key: value for key, value in values.items() if key != "defaults"}
 
 
 def composed_of(group: str, name: str) -> set[str]:
     """The keys that a member's file and those of its `defaults` have, but for `name`."""
     path = member_file(group, name)
-    values = dict(_parsed(path.read_text())) if path else {}
+    values = dict(_parsed(path.read_text()) if path else _recorded.get((group, name), {}))
     parts = [part for part in values.pop("defaults", []) if part != "_self_"]
     return (values.keys() - {"name"}).union(*(composed_of(group, part) for part in parts))
 

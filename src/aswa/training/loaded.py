@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from aswa.config import RunConfig, resolve
+from aswa.config.members import add_recorded
 from aswa.registry import load as load_object
 from aswa.results.store import read_record, read_result
 from aswa.tasks.task import Task
@@ -73,6 +74,7 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
             f"{path}: no plan.json in it, which aswa-train writes, so its model cannot be built; "
             "remove the folder and give the run's command to aswa-train"
         ) from None
+    add_recorded(plan["composed"])
     composed = plan["composed"] | {"tracker": {"name": "none"}} | changes
     config = resolve(OmegaConf.create(composed), plan["overrides"])
     if config.run_id != record["run_id"]:
