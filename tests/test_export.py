@@ -12,6 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 import aswa
+from aswa.data.folders import EMBEDDED
 from aswa.export import main
 from aswa.files import conf_dir
 from aswa.sweeping.job import run_job
@@ -137,3 +138,17 @@ def test_images_with_batch_norm(data_dir: Path, tmp_path: Path) -> None:
     assert {t.dtype for t in state.values()} == {torch.float32, torch.int64}
     assert all(torch.equal(state[name], other[name]) for name in state)
     assert found.task.metrics(found.members, "test") == again.task.metrics(again.members, "test")
+
+
+def test_a_graph_of_ones_own_is_found_by_the_name_of_its_folder(tmp_path: Path) -> None:
+    """The export has no path of the machine."""
+    shutil.copytree(EMBEDDED / "umls", tmp_path / "data" / "mine")
+    run(["dataset=own", f"dataset.folder={tmp_path}/data/mine", *SMALL[1:], "epochs=2",
+         f"results_dir={tmp_path}/results", "save_weights=true"])  # fmt: skip
+    assert main([str(tmp_path / "results"), "--to", str(tmp_path / "out")]) == 0
+    (target,) = (path.parent for path in tmp_path.glob("out/*/*/*/README.md"))
+    texts = [path.read_text() for path in target.glob("*.[jm][sd]*")]
+    assert texts and not any(str(tmp_path) in text for text in texts)
+    assert "finds in DIR/mine" in (target / "README.md").read_text()
+    shutil.rmtree(tmp_path / "results")
+    assert aswa.load(target, data_dir=str(tmp_path / "data")).model is not None

@@ -24,8 +24,8 @@ Methods select by the validation split; the test split was read once, after sele
 
 ## Load
 
-With the dataset (`aswa-fetch {dataset}`, or `data_dir=` of your own copy) and
-`pip install 'aswa[export]'`; `FOLDER` is this one:
+With `pip install 'aswa[export]'` and the dataset, which `data_dir=DIR` finds in DIR/{data_folder} and
+`aswa-fetch` gets if the package knows it; `FOLDER` is this one:
 
 ```python
 import aswa
@@ -83,6 +83,7 @@ def model_card(
         tags=", ".join(tags),
         model=record["model"],
         dataset=record["dataset"],
+        data_folder=config["dataset"]["folder"],
         label=label,
         method=method,
         facts=_table(("", ""), _facts(record, method, names)),

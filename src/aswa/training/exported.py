@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,7 +38,8 @@ def export(found: Loaded, method: str, run: Path, target: Path) -> None:
     """
     from safetensors.torch import save
 
-    record = {**found.record, "config": found.record["config"] | OWN}
+    folder = Path(found.config.dataset.folder)
+    record = {**found.record, "config": _for_others(found.record["config"], folder)}
     rows = [row for row in record["rows"] if row["optimizer"] == method]
     about = {
         "format": "pt",
@@ -62,10 +64,17 @@ def export(found: Loaded, method: str, run: Path, target: Path) -> None:
     for name, content in {**files, "README.md": card.encode()}.items():
         write_bytes(target / name, content)
     plan = read_record(run / "plan.json")
-    plan |= {"composed": plan["composed"] | OWN, "overrides": list(found.config.said)}
-    plan |= {"config": plan["config"] | OWN}
+    said = [each for each in found.config.said if not each.startswith("dataset.folder=")]
+    plan |= {"composed": _for_others(plan["composed"], folder), "overrides": said}
+    plan |= {"config": _for_others(plan["config"], folder)}
     write_record(target / "plan.json", {key: v for key, v in plan.items() if key != "sha256"})
     write_record(target / "result.json", {k: v for k, v in record.items() if k != "sha256"})
+
+
+def _for_others(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A configuration without paths; a graph of one's own is looked for by its folder's name."""
+    name = {"folder": folder.name} if folder.is_absolute() else {}
+    return config | OWN | {"dataset": config["dataset"] | name}
 
 
 def _tensors(member: nn.Module) -> dict[str, torch.Tensor]:
