@@ -24,8 +24,8 @@ Methods select by the validation split; the test split was read once, after sele
 
 ## Load
 
-With `pip install 'aswa[export]'` and the dataset, which `data_dir=DIR` finds in DIR/{data_folder} and
-`aswa-fetch` gets if the package knows it; `FOLDER` is this one:
+With `pip install 'aswa[export]'` and the dataset, which `data_dir=DIR` finds in DIR/{data_folder}
+and `aswa-fetch` gets if the package knows it; `FOLDER` is this one:
 
 ```python
 import aswa
