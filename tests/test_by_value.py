@@ -121,3 +121,12 @@ def test_files_and_axes_have_readable_names(axes: Path, capsys: pytest.CaptureFi
 def test_an_unknown_key_is_named_with_its_nearest(axes: Path) -> None:
     with pytest.raises(ValueError, match=r"nearest key: 'optimizer\.aswa\.start'"):
         by(axes, "optimizer.aswa.strat")
+
+
+def test_of_settings_that_cover_as_much_the_one_of_more_epochs_is_taken(tmp_path: Path) -> None:
+    """As in the other tables, although the text "2" is before "300"."""
+    for start in (0, 75):
+        run(tmp_path, "complex", 0.2, epochs=60, start=start)
+        run(tmp_path, "complex", 0.7, epochs=300, start=start)
+        run(tmp_path, "complex", 0.3, epochs=2, start=start)
+    assert means(by(tmp_path, "optimizer.aswa.start"), "aswa") == {0: 0.7, 75: 0.7}

@@ -109,7 +109,7 @@ def _ranked(
         cells = {(method, run.seed) for run in alike for method in methods_of(run, part)}
         first = rank(alike[0], part) if rank else ()
         values = orjson.dumps(alike[0].setting[part][1], option=orjson.OPT_SORT_KEYS)
-        return *first, -len(cells), -max(_epochs(run) for run in alike), (values, setting)
+        return *first, -len(cells), -max(epochs_of(run) for run in alike), (values, setting)
 
     found = [(order(setting, [runs[i] for i in own]), own) for setting, own in groups.items()]
     return sorted(found)
@@ -175,7 +175,8 @@ def _evaluated(run: Run) -> bool:
     return any(metric.family == EVALUATED for metric in run.names.metrics.values())
 
 
-def _epochs(run: Run) -> float:
+def epochs_of(run: Run) -> float:
+    """Of the whole run; 0 where its configuration has none."""
     epochs = run.config.get("epochs")
     return float(epochs) if isinstance(epochs, (int, float)) else 0.0
 

@@ -12,7 +12,14 @@ import pandas as pd
 
 from aswa.analysis.records.long_table import Cells
 from aswa.analysis.records.runs import Run
-from aswa.analysis.records.settings import Choice, choice_within, lookup, methods_of, no_key
+from aswa.analysis.records.settings import (
+    Choice,
+    choice_within,
+    epochs_of,
+    lookup,
+    methods_of,
+    no_key,
+)
 
 Part = tuple[str, str, str | None]  # dataset, model, and a method or None for what all share
 
@@ -48,8 +55,8 @@ def choices_by_value(runs: list[Run], key: str) -> dict[Any, Choice]:
     """For each value of a dotted key, in order, the choice among its runs.
 
     Where the runs of a value have several settings, the one is taken that fills most cells over all
-    values, the key left aside; of equals the first by the texts of its values, in every dataset ×
-    model alike. Runs without the key are left out.
+    values, the key left aside; of equals that of more epochs, then the first by the texts of its
+    values, in every dataset × model alike. Runs without the key are left out.
 
     Raises:
         ValueError: no run has the key, or its value is a list.
@@ -63,9 +70,10 @@ def choices_by_value(runs: list[Run], key: str) -> dict[Any, Choice]:
             methods = methods_of(runs[i], part)
             covered[_rest(runs[i], part, key)] |= {(value, m, runs[i].seed) for m in methods}
 
-    def rank(run: Run, part: str | None) -> tuple[int, bytes]:
+    def rank(run: Run, part: str | None) -> tuple[int, float, bytes]:
         who, rest = _rest(run, part, key)
-        return -len(covered[who, rest]), rest
+        epochs = epochs_of(run) if part is None and key != "epochs" else 0.0
+        return -len(covered[who, rest]), -epochs, rest
 
     values = sorted({value for _, value in having}, key=lambda v: (isinstance(v, str), v))
     return {v: choice_within(runs, [i for i, own in having if own == v], rank) for v in values}
