@@ -51,6 +51,8 @@ def print_table(table: TextTable, console: Console) -> None:
     drawn = _terminal_table(table)
     fits = Measurement.get(console, console.options, drawn).maximum < console.width
     console.print(drawn if fits else Text(table.markdown()), soft_wrap=not fits)
+    if fits and any("†" in cell for row in table.rows for cell in row):
+        console.print(Text(table.note))
 
 
 def _terminal_table(table: TextTable) -> Table:
