@@ -40,7 +40,8 @@ Markdown("\n".join(f"- {sentence}" for sentence in report.answer()))
 #
 # `report.results` has a row for each metric of each method's weights on each split, and
 # `report.runs` a row for each run, with the settings that vary, the commit and the seconds. Both
-# are pandas tables.
+# are pandas tables. A setting that varies is a column of both: choose one of its values before you
+# average, or means run over different experiments.
 
 # %%
 report.runs.head()
