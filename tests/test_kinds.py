@@ -163,6 +163,7 @@ class Lazy(SWA):
 }
 
 
+@pytest.mark.slow
 def test_models_methods_and_conf_of_other_packages_are_found(tmp_path: Path) -> None:
     """By entry points, in a process of its own."""
     for name, content in PACKAGE.items():

@@ -64,6 +64,7 @@ def test_a_population_resumes_after_any_batch(name: str) -> None:
         assert finish(other)["rows"] == expected
 
 
+@pytest.mark.slow
 def test_populations_differ_and_one_member_is_plain_training() -> None:
     """With the same members, each mixing leads elsewhere."""
     three = [f"population={name}" for name in ("independent", "papa", "wash", "papa_all")]

@@ -51,6 +51,7 @@ def test_a_sweep_killed_at_random_moments_ends_in_the_same_table(tmp_path: Path)
     assert again.stdout == "4 runs, 4 of them already done\n"
 
 
+@pytest.mark.slow
 def test_one_failing_run_neither_stops_nor_hides_the_others(tmp_path: Path) -> None:
     done = train(
         "-m", "dataset=umls", "model=distmult", "model.dim=8", "epochs=2", "base_optimizer=sgd",

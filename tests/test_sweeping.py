@@ -105,8 +105,8 @@ def test_misfits_are_left_out_and_said(tmp_path: Path) -> None:
     [
         ["-m", "seed=0,1", "batch_size=64,0"],
         ["-m", "model=complex,qmult", "model.dim=6"],  # not four equal parts
-        ["-m", "seed=0,1", "data_dir=/nowhere"],
-        ["data_dir=/nowhere"],
+        pytest.param(["-m", "seed=0,1", "data_dir=/nowhere"], marks=pytest.mark.slow),
+        pytest.param(["data_dir=/nowhere"], marks=pytest.mark.slow),
         ["dataset.sha256.train=abc"],  # seen when the file is read
     ],
 )

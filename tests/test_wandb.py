@@ -16,6 +16,7 @@ from small_sweep import SMALL, read, train
 from trackers_read import read_offline_run
 
 
+@pytest.mark.slow
 def test_offline_wandb_run_is_complete_and_readable(tmp_path: Path) -> None:
     """History and final values have one set of names, decisions their words; no warning."""
     done = train(
