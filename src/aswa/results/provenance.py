@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -39,6 +40,13 @@ def git_state() -> dict[str, Any]:
 def git_diff() -> bytes:
     """What that checkout's files have that the commit has not; empty without changes or git."""
     return _git("diff", "HEAD", "--binary") or b""
+
+
+def available_cores() -> int:
+    """Of this process, which may be fewer than the machine's."""
+    if hasattr(os, "sched_getaffinity"):  # Linux alone has it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _git(*words: str) -> bytes | None:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from aswa.files import Locked, lock
+from aswa.results.provenance import available_cores
 from aswa.sweeping import progress
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -71,4 +72,4 @@ def die_with_launcher() -> None:
 def workers_abreast(threads: int, device: str) -> int:
     """How many runs side by side: one a GPU, or cores over threads."""
     gpus = len(visible_gpus()) if device in ("auto", "cuda") else 0
-    return gpus or max(1, len(os.sched_getaffinity(0)) // threads)
+    return gpus or max(1, available_cores() // threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import nn
 from aswa import distributed
 from aswa.config import RunConfig
 from aswa.registry import AGGREGATES
-from aswa.results.provenance import git_state, versions
+from aswa.results.provenance import available_cores, git_state, versions
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
 
@@ -60,13 +59,6 @@ def _labels(config: RunConfig) -> dict[str, Any]:
     if config.population.members > 1:
         labels |= AGGREGATES
     return {name: {"label": label} for name, label in labels.items()}
-
-
-def available_cores() -> int:
-    """Of this process, which may be fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

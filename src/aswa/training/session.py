@@ -18,12 +18,13 @@ from aswa.config import ConfigError, RunConfig
 from aswa.files import write_bytes
 from aswa.registry import load
 from aswa.results.folder import RunFolder
+from aswa.results.provenance import available_cores
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
 from aswa.training.checkpoint import Checkpoints, serialised
 from aswa.training.display import Display
 from aswa.training.preemption import Preempted, Preemption
-from aswa.training.record import available_cores, run_record
+from aswa.training.record import run_record
 from aswa.training.reuse import evaluate_again
 from aswa.training.trackers import Trackers
 from aswa.training.work import Work
