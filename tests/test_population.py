@@ -35,7 +35,7 @@ from aswa.averaging.mixing.reference import (
     pull_matrix,
 )
 from aswa.averaging.mixing.sparse import distinct, permutations
-from drifting_model import batch_norm_model, bits, drift, small_model
+from drifting_model import Odd, batch_norm_model, bits, drift, small_model
 
 pytestmark = pytest.mark.numeric
 ALL: dict[str, Callable[[], Mixing]] = {
@@ -400,6 +400,18 @@ def test_channels_last_weights_are_exchanged() -> None:
     before = thetas(models)
     assert Shuffle(0.5).step(models, [], 1.0) > 0
     assert torch.equal(before.sort(0).values, thetas(models).sort(0).values)
+
+
+def test_tied_weights_are_exchanged_once_and_stay_tied() -> None:
+    """With the probability of the first module that has them."""
+    models = members(3, Odd)
+    before = [m.first.weight.detach().clone() for m in models]
+    moved = Shuffle(1.0, decrease=False).step(models, [], 1.0)
+    assert all(m.tied.weight is m.first.weight for m in models)
+    now = torch.stack([m.first.weight.detach() for m in models])
+    assert torch.equal(now.sort(0).values, torch.stack(before).sort(0).values)
+    trained = {p for p in models[0].parameters() if p.requires_grad}
+    assert moved <= 3 * sum(p.numel() for p in trained)
 
 
 @pytest.mark.parametrize(

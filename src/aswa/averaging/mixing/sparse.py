@@ -65,7 +65,7 @@ class _Sparse(Drawing):
         last = len(layers[0]) - 1
         for number, same in enumerate(zip(*layers, strict=True)):
             p = self.p * (1 - number / last) if self.decrease and last else self.p
-            of_members = zip(*(_trained(layer) for layer in same), strict=True)
+            of_members = zip(*same, strict=True)
             yield p, [self._together(tensors, optimizers) for tensors in of_members]
 
     def _together(self, tensors: tuple[nn.Parameter, ...], optimizers: Optimizers) -> Places:
@@ -145,18 +145,14 @@ def _table(n: int) -> Tensor:
     return torch.tensor(list(itertools.permutations(range(n))))
 
 
-def _layers_of(member: nn.Module) -> Iterator[nn.Module]:
-    """Modules with parameters of their own; a tied one counts with its first module."""
+def _layers_of(member: nn.Module) -> Iterator[list[nn.Parameter]]:
+    """The parameters of each module that has some of its own; a tied one is its first module's."""
     seen: set[int] = set()
     for module in member.modules():
-        own = {id(p) for p in module.parameters(recurse=False) if p.requires_grad}
-        if own - seen:
-            seen |= own
-            yield module
-
-
-def _trained(layer: nn.Module) -> list[nn.Parameter]:
-    return [p for p in layer.parameters(recurse=False) if p.requires_grad]
+        own = [p for p in module.parameters(recurse=False) if p.requires_grad]
+        if new := [p for p in own if id(p) not in seen]:
+            seen.update(map(id, new))
+            yield new
 
 
 def _moments(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:
