@@ -425,3 +425,40 @@ def test_tied_weights_are_exchanged_once_and_stay_tied() -> None:
 def test_wrong_arguments_are_refused(wrong: Callable[[], Any]) -> None:
     with pytest.raises(ValueError):
         wrong()
+
+
+def test_members_on_the_same_batches_are_plain_training() -> None:
+    """Whatever merges them: of one start and one order, all members are one model."""
+    (model,) = members(1)
+    models = [copy.deepcopy(model) for _ in range(3)]
+    optimizers, mixing = [SGD(m.parameters(), lr=0.01) for m in models], Average(every=2)
+    optimizer = SGD(model.parameters(), lr=0.01)
+    for epoch in range(1, 6):
+        learn(models, optimizers, epoch, same=True)
+        learn([model], [optimizer], epoch, same=True)
+        mixing.epoch(models, optimizers, epoch)
+    torch.testing.assert_close(thetas(models), thetas([model] * 3), rtol=1e-5, atol=1e-6)
+
+
+def test_one_episode_is_the_soup_of_runs_apart() -> None:
+    """IMWA with a single merge, at the end."""
+    (model,) = members(1)
+    models, apart = ([copy.deepcopy(model) for _ in range(3)] for _ in range(2))
+    optimizers, others = adams(models), adams(apart)
+    mixing = Average(every=4)
+    for epoch in range(1, 5):
+        learn(models, optimizers, epoch)
+        learn(apart, others, epoch)
+        mixing.epoch(models, optimizers, epoch)
+    soup = Population(apart, others, Independent()).module
+    torch.testing.assert_close(thetas(models), thetas([soup] * 3), rtol=1e-5, atol=1e-6)
+
+
+def test_coordinates_are_touched_as_often_as_chance_says() -> None:
+    """At least once in n steps: 1 − (1 − p)ⁿ of them."""
+    size, p, steps = 4000, 0.02, 40
+    generator, touched = torch.Generator().manual_seed(0), torch.zeros(size, dtype=torch.bool)
+    for _ in range(steps):
+        touched[distinct(size, p, generator)] = True
+    expected = 1 - (1 - p) ** steps
+    assert abs(touched.double().mean() - expected) < 5 * (expected * (1 - expected) / size) ** 0.5
