@@ -263,3 +263,9 @@ def test_the_package_offers_the_methods_without_importing_torch() -> None:
         aswa.ADAM  # noqa: B018
     code = "import aswa, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_average_that_is_built_is_where_the_model_is() -> None:
+    """A device of its own is refused, and named."""
+    with pytest.raises(ValueError, match="device="):
+        ASWA(small_model(), build=small_model, device="cpu")

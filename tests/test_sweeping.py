@@ -121,6 +121,17 @@ def test_a_wrong_configuration_stops_before_anything_begins(
 
 
 @pytest.mark.slow
+def test_a_folder_that_was_there_is_not_removed(tmp_path: Path) -> None:
+    """A sweep may have planned the run, which a single command then finds wrong."""
+    words = [*SMALL, "dataset.sha256.train=abc", f"results_dir={tmp_path}"]
+    plan = load(words).folder / "plan.json"
+    plan.parent.mkdir(parents=True)
+    plan.write_text("{}")
+    assert train(*words).returncode == 2
+    assert plan.is_file()
+
+
+@pytest.mark.slow
 def test_two_sweeps_over_one_folder_share_the_work(swept: Path, tmp_path: Path) -> None:
     """Both end well, no run is computed twice, and the table is that of one sweep."""
     words = [*TRAIN, "-m", *SMALL, "seed=range(4)", f"results_dir={tmp_path}"]

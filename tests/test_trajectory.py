@@ -265,6 +265,21 @@ def test_a_trajectory_resumes_after_any_batch_and_any_rider(n_learners: int) -> 
         assert str(other.history) == str(straight.history)  # NaN is no equal of itself
 
 
+def test_a_state_of_version_0_1_goes_on() -> None:
+    """It has no numbers sent, no first epoch, no time of mixing, no members an epoch."""
+    straight = Trajectory(config(), ToyTask())
+    straight.advance()
+    state = saved(straight)
+    for key in ("moved", "first_epoch"):
+        del state[key]
+    del state["seconds"]["mix"]
+    for rider in state["riders"].values():
+        del rider["members"]
+    other = Trajectory(config(), ToyTask())
+    other.load_state_dict(state)
+    assert trained(other).record()["rows"] == trained(straight).record()["rows"]
+
+
 class Interrupted(BaseException):
     """As a signal raises it."""
 

@@ -80,6 +80,8 @@ class Averager:
         device: torch.device | str | None = None,
         build: Build | None = None,
     ) -> None:
+        if build is not None and device is not None:
+            raise ValueError("build= keeps the average where the model is; leave device= out")
         self._running = unwrapped(model)
         self._frozen = frozenset(
             name for name, p in self._running.named_parameters() if not p.requires_grad

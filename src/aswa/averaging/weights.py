@@ -8,7 +8,7 @@ that is shown.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, distributed, nn
@@ -97,6 +97,12 @@ class AveragedWeights:
     def assign(self, model: nn.Module) -> None:
         """Θ_avg ← Θ."""
         self._copy(*self.follow(model))
+
+    def assign_mean(self, models: Sequence[nn.Module]) -> None:
+        """Θ_avg ← the mean of Θ_1 … Θ_N, in this order."""
+        self.assign(models[0])
+        for n, model in enumerate(models[1:], start=2):
+            self.lerp(model, 1 / n)
 
     def lerp(self, model: nn.Module, weight: float) -> None:
         """Θ_avg ← Θ_avg + weight · (Θ − Θ_avg), in place."""

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from aswa.config.members import composed_of, member_file, template
-from aswa.config.methods import METHOD_OPTIONS, SWAOptions
-from aswa.config.schema import ConfigError, Misfit, checked, keys, unknown
+from aswa.config.methods import METHOD_OPTIONS, Starting
+from aswa.config.schema import ConfigError, Misfit, checked, unknown
 from aswa.registry import kinds, load, methods, models
 
 # Methods with a `start`: the first epoch that they look at.
-STARTING = [name for name, schema in METHOD_OPTIONS.items() if "start" in keys(schema)]
+STARTING = [name for name, schema in METHOD_OPTIONS.items() if issubclass(schema, Starting)]
 # Key of a row of `hyperparameters` → places in a configuration that it fills where they are null.
 PLACES = {
     "epochs": ("epochs",),
@@ -176,9 +176,9 @@ def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for key, value in options.items():
             if isinstance(value, float) and math.isinf(value):
                 options[key] = None  # no bound
-        if "start" in options and options["start"] is None:
-            options["start"] = epochs * 3 // 4 if schema is SWAOptions else 0
         start = options.get("start")
+        if issubclass(schema, Starting) and "start" in options and start is None:
+            start = options["start"] = int(epochs * schema.START)
         if isinstance(start, int) and start >= epochs:
             raise ConfigError(
                 f"{place}.start={start}: nothing would be averaged in epochs={epochs}; "

@@ -13,9 +13,16 @@ from aswa.config.schema import NoOptions, setting
 from aswa.registry import METHODS, RELEASED
 
 
+class Starting:
+    """Options of a method that begins to look at some epoch."""
+
+    START = 0.0  # of the run, that `start: null` stands for
+
+
 @dataclass(frozen=True)
-class SWAOptions:
-    start: int | None = setting(None, least=0)  # null: three quarters of the run
+class SWAOptions(Starting):
+    START = 0.75
+    start: int | None = setting(None, least=0)
     every: int = setting(1, least=1)
 
 
@@ -32,13 +39,13 @@ class EarlyStoppingOptions:
 
 
 @dataclass(frozen=True)
-class ASWAOptions:
+class ASWAOptions(Starting):
     start: int | None = setting(0, least=0)
     every: int = setting(1, least=1)
 
 
 @dataclass(frozen=True)
-class ReleasedASWAOptions:
+class ReleasedASWAOptions(Starting):
     start: int | None = setting(0, least=0)
     hard_updates: bool | None = setting(None)
     restore_on_reject: bool = setting(False)
@@ -47,7 +54,7 @@ class ReleasedASWAOptions:
 
 
 @dataclass(frozen=True)
-class PolynomialDecayOptions:
+class PolynomialDecayOptions(Starting):
     eta: float = setting(3.0, least=0)
     start: int | None = setting(0, least=0)
 

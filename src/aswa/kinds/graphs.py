@@ -24,7 +24,7 @@ LEAKS = {
     "valid_unseen": "valid rows have an entity that train has not",
     "test_unseen": "test rows have an entity that train has not",
 }
-NAMES = "aswa.training.exported:graph_names"
+NAMES = "aswa.tasks.link_prediction:graph_names"
 RANKING = {"mrr": "MRR", "hits@1": "Hits@1", "hits@3": "Hits@3", "hits@10": "Hits@10"}
 
 

@@ -79,12 +79,13 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
     if record is None:
         if planned is None:
             check_run(config)
+            new = not config.folder.exists()
             if _first():
                 write_plan(composed, config, overrides)
         try:
             record, computed = _compute(config, wait=planned is None)
         except ConfigError:
-            if planned is None and _first():
+            if planned is None and new and _first():
                 folder.remove_unbegun()
             raise
         except Busy:

@@ -145,6 +145,11 @@ class LinkPrediction:
         return self.device.type == "cpu" and sampling and lazy and 5 * rows < self.n_entities
 
 
+def graph_names(task: LinkPrediction) -> dict[str, Sequence[str]]:
+    """Entities, and relations with their reciprocals, by id."""
+    return {"entities": task.graph.entities, "relations": task.graph.relations}
+
+
 def check_run(config: RunConfig) -> None:
     """Raise where the folder is missing, or a model of one entity cannot be built.
 

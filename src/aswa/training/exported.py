@@ -15,7 +15,6 @@ from torch import nn
 from aswa.files import write_bytes
 from aswa.registry import load as load_object
 from aswa.results.store import read_record, write_record
-from aswa.tasks.link_prediction import LinkPrediction
 from aswa.training.card import model_card
 from aswa.training.loaded import Loaded, weight_files
 
@@ -85,8 +84,3 @@ def _tensors(member: nn.Module) -> dict[str, torch.Tensor]:
 def _names(found: Loaded) -> dict[str, Sequence[str]]:
     names = found.config.kind.tasks[found.config.task.name].names
     return load_object(names)(found.task) if names else {}
-
-
-def graph_names(task: LinkPrediction) -> dict[str, Sequence[str]]:
-    """Entities, and relations with their reciprocals, by id."""
-    return {"entities": task.graph.entities, "relations": task.graph.relations}

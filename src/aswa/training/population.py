@@ -6,6 +6,7 @@ import statistics
 from typing import Any
 
 import torch
+from torch import nn
 
 from aswa.averaging.mixing import Mixing, Population
 from aswa.config import RunConfig
@@ -34,10 +35,14 @@ def aggregate_rows(task: Task, population: Population, epoch: int) -> list[dict[
 
     The test split is read after the choices are made, on validation alone.
     """
-    scores = [task.score(member) for member in population.members]
-    greedy, n_greedy = population.greedy(task.score)
+    known = {member: task.score(member) for member in population.members}
+
+    def score(module: nn.Module) -> float:
+        return known[module] if module in known else task.score(module)
+
+    chosen, (greedy, n_greedy) = population.best(score), population.greedy(score)
     of_members = [method_rows(task, BEST, [member], epoch) for member in population.members]
-    best = of_members[scores.index(max(scores))]
+    best = of_members[population.members.index(chosen)]
     mean = [
         {**row, "optimizer": MEAN, "value": statistics.fmean(each["value"] for each in same)}
         for row, same in zip(of_members[0], zip(*of_members, strict=True), strict=True)

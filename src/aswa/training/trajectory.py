@@ -79,8 +79,7 @@ class Trajectory:
         batches = task.batch_norm_batches
         self._batches = None if batches is None else Timed(batches, self.timers, "batch_norm")
         self.riders = build_riders(config, self.model, self._batches)
-        # By method, its cost besides training; the running model's score, which several ask for, is
-        # measured once and has an entry of its own.
+        # By method, its cost besides training; the running model's score has an entry of its own.
         self.method_timers = Timers(RUNNING_SCORE, *self.riders)
         self.first_epoch = 0.0  # seconds of its training, which is slower: code and memory are new
         self.epoch, self.epochs = 0, config.epochs
@@ -208,9 +207,7 @@ class Trajectory:
         """The running model of several learners, with batch-norm statistics where wanted."""
         if self._mean is None:
             return
-        self._mean.assign(self._models[0])
-        for n, model in enumerate(self._models[1:], start=2):
-            self._mean.lerp(model, 1 / n)
+        self._mean.assign_mean(self._models)
         if statistics and self._batches is not None:
             recompute_batch_norm(self.model, self._batches)
 
@@ -292,9 +289,10 @@ class Trajectory:
             learner.load_state_dict(saved)
         set_global_generators(self.task.device, self._active.generators)
         self.mixing.load_state_dict(state["mixing"])
-        self.moved = state["moved"]
+        self.moved = state.get("moved", 0)  # younger than 0.1
         self._refresh_mean(statistics=self.progress.loss is not None)
         for name, rider in self.riders.items():
             rider.load_state_dict(state["riders"][name])
-        self.timers.seconds, self.first_epoch = state["seconds"], state["first_epoch"]
+        self.timers.seconds |= state["seconds"]
+        self.first_epoch = state.get("first_epoch", 0.0)
         self.method_timers.seconds = state["method_seconds"]

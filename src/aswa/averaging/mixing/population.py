@@ -131,9 +131,7 @@ class Population:
         self._stale = True
 
     def _take_mean(self, mean: AveragedWeights, members: Sequence[nn.Module]) -> None:
-        mean.assign(unwrapped(members[0]))
-        for n, member in enumerate(members[1:], start=2):
-            mean.lerp(unwrapped(member), 1 / n)
+        mean.assign_mean([unwrapped(member) for member in members])
         if len(members) > 1 and self._batches is not None:
             recompute_batch_norm(mean.module, self._batches, self._forward)
 
