@@ -113,7 +113,7 @@ def test_an_average_on_the_cpu_of_a_model_on_a_gpu(cls: type[Averager]) -> None:
         torch.testing.assert_close(flat(there.module), flat(here.module).cpu())
     model.cpu()
     here.step(model)
-    here.update(model, scores(0.0, 0.9))
+    here.update(model, scores(0.9, 0.9))
     assert {t.device.type for t in here.module.state_dict().values()} == {"cpu"}
 
 

@@ -9,7 +9,7 @@ copying it into the ensemble or dropping it. Printed: median milliseconds and th
 ratios taken within each repetition. Target: at most 1.5, and 2.5 where the look-ahead is copied
 too. With `--device cuda` each timing is closed by a synchronisation.
 
-    python benchmarks/averaging_step.py [--threads 1] [--repetitions 25] [--device cpu]
+    python benchmarks/averaging/step.py [--threads 1] [--repetitions 25] [--device cpu]
 """
 
 from __future__ import annotations
