@@ -36,7 +36,7 @@ MODELS: dict[str, str] = {
         ("vgg11_small", "vgg11_bn_small", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
         "aswa.models.image.vgg:VGG",
     ),
-    "preresnet20": "aswa.models.image.preresnet:BasicPreResNet",
+    **dict.fromkeys(("preresnet8", "preresnet20"), "aswa.models.image.preresnet:BasicPreResNet"),
     **dict.fromkeys(
         ("preresnet11", "preresnet110", "preresnet164"), "aswa.models.image.preresnet:PreResNet"
     ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aswa.config.members import members, template
-from aswa.config.schema import setting, unknown
+from aswa.config.schema import Misfit, setting, unknown
 from aswa.kinds.declaration import Filled, Kind, Metric, Plain, TaskDeclaration, fewer_epochs
 
 
@@ -61,6 +61,8 @@ def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
     And replace the name of a dataset of other images by what is needed to read it.
     """
     if isinstance(name := plain["dataset"].get("ood"), str):
+        if name == plain["dataset"]["name"]:
+            raise Misfit(f"dataset.ood={name}: the images of the dataset itself; take another one")
         plain["dataset"]["ood"] = _other_images(name)
     parts = []
     for split, word in (("train", "training"), ("test", "test")):
