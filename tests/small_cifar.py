@@ -14,7 +14,7 @@ SIZES = {"train": 1_000, "test": 200}
 NAMES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
 # The networks with as few layers as they have at the least; VGG has no smaller depth.
 SMALL: dict[str, Sequence[str]] = {
-    **dict.fromkeys(("vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "preresnet11"), ()),
+    **dict.fromkeys(("vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "preresnet8", "preresnet11"), ()),
     **dict.fromkeys(("vgg11_small", "vgg11_bn_small", "wide_resnet10x1", "wide_resnet10x2"), ()),
     "preresnet20": ["model.depth=8"],
     "preresnet110": ["model.depth=11"],

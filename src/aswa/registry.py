@@ -19,6 +19,7 @@ class Method(NamedTuple):
     path: str  # of a class with the protocol of `aswa.averaging.Averager`
     label: str  # in tables
     averages: bool = True  # weights; plain training and its best epoch do not
+    mean: str = ""  # label of the mean's row, NAME_mean, of a method whose own row is of samples
 
 
 KINDS: dict[str, str] = {
@@ -35,7 +36,7 @@ MODELS: dict[str, str] = {
         ("vgg11_small", "vgg11_bn_small", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
         "aswa.models.image.vgg:VGG",
     ),
-    "preresnet20": "aswa.models.image.preresnet:BasicPreResNet",
+    **dict.fromkeys(("preresnet8", "preresnet20"), "aswa.models.image.preresnet:BasicPreResNet"),
     **dict.fromkeys(
         ("preresnet11", "preresnet110", "preresnet164"), "aswa.models.image.preresnet:PreResNet"
     ),
@@ -65,6 +66,10 @@ METHODS: dict[str, Method] = {
     "polynomial_decay": Method(
         "aswa.averaging.polynomial_decay:PolynomialDecay", "Polynomial decay"
     ),
+    "swag": Method("aswa.averaging.swag:SWAG", "SWAG", mean="SWAG (mean)"),
+    "swag_aswa": Method(
+        "aswa.averaging.gated_swag:GatedSWAG", "SWAG gated by ASWA", mean="SWAG gated (mean)"
+    ),
 }
 
 MIXINGS: dict[str, str] = {
@@ -90,6 +95,11 @@ AGGREGATES = {
     "greedy_soup": "Greedy soup",
     "ensemble": "Ensemble",
 }
+
+
+def mean_of(method: str) -> str:
+    """The name of the mean's row, beside that of a method's samples."""
+    return f"{method}_mean"
 
 
 def load(path: str) -> Any:

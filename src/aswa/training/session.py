@@ -170,7 +170,7 @@ class _Session:
             self.report(f"not declared by task={config.task.name}: {', '.join(unknown)}")
         if self.first:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
-            self._write(record, history, work.weights())
+            self._write(record, history, work.weights() if config.save_weights else {})
         return record
 
     def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
