@@ -80,6 +80,7 @@ def find_or_compute(
     torch.set_num_threads(config.threads)
     device = pick_device(config.device)
     distributed.join(device)
+    distributed.train_members_apart(config.population.members > 1)
     folder = RunFolder(config.folder, report)
     # Under torchrun the first process works for all in the folder and at the tracker.
     first = distributed.rank() == 0
@@ -241,7 +242,14 @@ def _check(config: RunConfig, device: torch.device) -> None:
     """What cannot be computed on this device or by these processes."""
     if config.precision in ("tf32", "fp16") and device.type != "cuda":
         raise ConfigError(f"precision={config.precision}: for GPUs only; take fp32 or bf16 here")
-    if distributed.world_size() > 1 and not config.kind.torchrun:
+    n, members = distributed.world_size(), config.population.members
+    if n > 1 and members > 1:
+        if n != members:
+            raise ConfigError(
+                f"population.members={members}: under torchrun each process trains one member; "
+                f"take --nproc-per-node={members}, or one process for all"
+            )
+    elif n > 1 and not config.kind.torchrun:
         raise ConfigError(
             f"dataset={config.dataset.name}: one run of this kind does not share its work among "
             "processes of torchrun; several run side by side, with -m and hydra/launcher=joblib"
