@@ -228,6 +228,10 @@ class Trajectory:
             self.progress.score = score
         return score
 
+    def snapshot(self) -> nn.Module:
+        """The running model."""
+        return self.model
+
     def weights(self) -> dict[str, list[nn.Module]]:
         """What each method offers: one module or several, with statistics that belong to them."""
         return {name: rider.averager.members() for name, rider in self.riders.items()}
