@@ -11,7 +11,7 @@ VERSIONS := $(if $(LATEST),,-c constraints.txt)
 FAST := not slow and not gpu and not slurm and not root
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reproduce-paper reproduce-images reproduce-queries ablation sensitivity search-lr test \
+.PHONY: help setup reproduce reproduce-paper reproduce-images reproduce-queries ablation sensitivity populations search-lr test \
 	test-all lint site notebooks bench bench-large bench-queries bench-sweeps bench-images peers clean
 
 help:  ## list the targets
@@ -56,6 +56,15 @@ sensitivity: setup  ## start, interval, validation share, size, length: docs/sen
 		$(BIN)/aswa-train experiment=sensitivity_$$axis results_dir=$(RESULTS)/sensitivity || exit; done
 	$(BIN)/aswa-analyze $(RESULTS)/sensitivity --by optimizer.aswa.start --by optimizer.aswa.every \
 		--by dataset.valid_share --by model.dim --by epochs
+
+populations: setup  ## five models that are mixed against one of the same compute: docs/populations.md; two hours
+	for part in populations populations_alone populations_tuned populations_tuned_alone; do \
+		$(BIN)/aswa-train experiment=$$part results_dir=$(RESULTS)/populations || exit; done
+	$(BIN)/aswa-train experiment=populations_alone epochs=300 batch_size=1024 seed=703,704 \
+		results_dir=$(RESULTS)/populations
+	$(BIN)/aswa-train experiment=populations_tuned_alone epochs=256 batch_size=1024 seed=703,704 \
+		results_dir=$(RESULTS)/populations
+	$(BIN)/aswa-analyze $(RESULTS)/populations --plan populations
 
 search-lr: setup  ## the search of learning rates; writes results/search_lr.csv
 	$(BIN)/aswa-train experiment=search_lr results_dir=$(RESULTS)/search_lr

@@ -28,7 +28,7 @@ from small_sweep import SMALL, TRAIN
 
 NEUTRAL = {
     "device", "threads", "memory_budget", "data_dir", "results_dir", "checkpoint_seconds",
-    "save_weights", "resume", "tracker.name", "dataset.folder", "dataset.entities",
+    "save_weights", "save_snapshots", "resume", "tracker.name", "dataset.folder", "dataset.entities",
     "dataset.leaks", "dataset.relations", "dataset.triples", "dataset.images", "dataset.tuned_lr",
     "dataset.tuned_at", "task.folder",
 }  # fmt: skip

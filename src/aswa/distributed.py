@@ -1,8 +1,9 @@
 """One run on several processes, started by torchrun: ranks, collectives, synchronised batch-norm.
 
-Every process takes its shard of each batch; gradients, batch-norm statistics and validation scores
-are summed over all. So all processes hold the same weights, and every averager decides alike in
-each.
+Of a run with one model every process takes its shard of each batch; gradients, batch-norm
+statistics and validation scores are summed over all. So all processes hold the same weights, and
+every averager decides alike in each. Of a population every process trains one member on whole
+batches: then there is one shard.
 """
 
 from __future__ import annotations
@@ -27,6 +28,30 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
 
 
+_of_members = False  # each process trains a member of its own
+
+
+def train_members_apart(apart: bool) -> None:
+    """Whether each process trains a member of a population, instead of a shard of each batch."""
+    global _of_members
+    _of_members = apart and world_size() > 1
+
+
+def members_apart() -> bool:
+    """Whether each process trains a member of a population."""
+    return _of_members
+
+
+def shards() -> int:
+    """Number of processes that share each batch."""
+    return 1 if _of_members else world_size()
+
+
+def shard_number() -> int:
+    """Of this process, from 0."""
+    return 0 if _of_members else rank()
+
+
 def local_rank() -> int:
     """Number of this process on its machine, and of its GPU."""
     return int(os.environ.get("LOCAL_RANK", "0")) if world_size() > 1 else 0
@@ -49,8 +74,8 @@ def broadcast_object(value: Any) -> Any:
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:
-    """The sum over all processes, in place, the same bits in every process."""
-    if world_size() > 1:
+    """The sum over the shards, in place, the same bits in every process."""
+    if shards() > 1:
         dist.all_reduce(tensor)
     return tensor
 
@@ -63,18 +88,25 @@ def all_reduce_max(number: int, device: torch.device) -> int:
     return int(box)
 
 
-def all_gather_object(value: Any) -> list[Any]:
-    """The values of all processes, in the order of the ranks, in every process."""
-    if world_size() == 1:
-        return [value]
+def gather_shards(value: Any) -> list[Any]:
+    """The values of the processes that share a batch, in order, in every process."""
+    return _gathered(value) if shards() > 1 else [value]
+
+
+def gather_members(values: list[Any]) -> list[Any]:
+    """What each process has of its members, in their order, in every process."""
+    return [one for own in _gathered(values) for one in own] if _of_members else values
+
+
+def _gathered(value: Any) -> list[Any]:
     box = [None] * world_size()
     dist.all_gather_object(box, value)
     return box
 
 
 def shard(tensor: Tensor) -> Tensor:
-    """Rows rank, rank + world_size, … [ceil((B - rank) / world_size)] of a batch [B]."""
-    return tensor[rank() :: world_size()]
+    """Rows r, r + n, … [ceil((B - r) / n)] of a batch [B] for shard r of n."""
+    return tensor[shard_number() :: shards()]
 
 
 def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
@@ -85,7 +117,7 @@ def synchronise_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
     Raises:
         ValueError: several processes on CPUs, for which torch has no such layer; says what to do.
     """
-    if world_size() == 1 or not any(isinstance(m, _BatchNorm) for m in model.modules()):
+    if shards() == 1 or not any(isinstance(m, _BatchNorm) for m in model.modules()):
         return model
     if device.type != "cuda":
         raise ValueError(

@@ -99,6 +99,7 @@ class RunConfig:
     checkpoint_seconds: float = setting(neutral=True, least=0)
     save_weights: bool = setting(neutral=True)
     resume: str = setting(neutral=True, choices=("auto", "force", "restart"))
+    save_snapshots: int | None = setting(None, neutral=True, least=1)
     resolved: dict[str, Any] = setting(neutral=True)  # all as plain data, recorded with results
     files: tuple[Path, ...] = setting((), neutral=True)  # whose bytes are part of it
     reduced: str | None = setting(None, neutral=True)  # why smaller than published, in words

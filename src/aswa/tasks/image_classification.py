@@ -98,7 +98,7 @@ class ImageClassification:
         Both only wrap `model`, which averagers copy and metrics evaluate.
         """
         wrapped = model
-        if distributed.world_size() > 1:
+        if distributed.shards() > 1:
             ids = [self.device] if self.device.type == "cuda" else None
             wrapped = DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False)
         return torch.compile(wrapped) if self._options["compile"] else wrapped
@@ -120,7 +120,7 @@ class ImageClassification:
             chosen = images.index_select(0, mine)
             logits = forward(self._input(crop_and_flip(chosen, *crops)))
             total = F.cross_entropy(logits, labels[mine], reduction="sum")
-            yield total * (distributed.world_size() / len(batch[0])), len(batch[0])
+            yield total * (distributed.shards() / len(batch[0])), len(batch[0])
 
     def score(self, model: nn.Module) -> float:
         """Validation accuracy. `augment_validation` crops and flips the images at random.
@@ -176,7 +176,7 @@ class ImageClassification:
             *(x.split(EVALUATED_AT_ONCE) for x in (images, found, information)), strict=True
         )
         for number, (batch, logits, shared) in enumerate(parts):
-            if number % distributed.world_size() == distributed.rank():
+            if number % distributed.shards() == distributed.shard_number():
                 inputs = self._input(batch)
                 given = [member(inputs).float() for member in members]
                 logits.copy_(mean_prediction(given))
@@ -200,10 +200,10 @@ class ImageClassification:
     def _check_last_batch(self) -> None:
         n, size = len(self._splits["train"][1]), self._config.batch_size
         smallest = min(size, n % size or size)
-        if smallest < distributed.world_size():
+        if smallest < distributed.shards():
             raise ConfigError(
                 f"batch_size={size}: the last of {n:,} training images make a batch of {smallest}, "
-                f"too few for {distributed.world_size()} processes; take another size"
+                f"too few for {distributed.shards()} processes; take another size"
             )
 
 

@@ -16,7 +16,8 @@ from aswa.files import write_bytes
 from aswa.registry import load as load_object
 from aswa.results.store import read_record, write_record
 from aswa.training.card import model_card
-from aswa.training.loaded import Loaded, weight_files
+from aswa.training.kept import weight_files
+from aswa.training.loaded import Loaded
 
 # Of a person's machine or account: no part of what is given away.
 OWN = {"data_dir": None, "results_dir": "results", "tracker": {"name": "none"}}

@@ -32,7 +32,7 @@ class Learner:
     """
 
     def __init__(self, config: RunConfig, task: Task, number: int = 0) -> None:
-        self._config, self._task = config, task
+        self._config, self._task, self.number = config, task, number
         self._member = f"member {number} " if number else ""
         first = self._stream("initial weights", shared=config.population.shared_init)
         self.model = task.build_model(first)
@@ -61,9 +61,9 @@ class Learner:
         seed = int(torch.randint(2**62, (), generator=stream))
         if self.batches == 0:
             # Not `torch.manual_seed`, which asks every kind of device: 0.2 ms an epoch.
-            torch.default_generator.manual_seed(seed + distributed.rank())
+            torch.default_generator.manual_seed(seed + distributed.shard_number())
             if self._task.device.type == "cuda":
-                torch.cuda.manual_seed_all(seed + distributed.rank())
+                torch.cuda.manual_seed_all(seed + distributed.shard_number())
         self._losses = self._task.losses(self.model, stream, self.batches)
 
     def step(self) -> bool:
@@ -84,7 +84,7 @@ class Learner:
 
     @property
     def loss(self) -> float:
-        """Mean training loss of the epoch so far, over all processes."""
+        """Mean training loss of the epoch so far, over all shards."""
         return float(self._total_per_process()) / self._n_examples
 
     def state_dict(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Learner:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "generators": distributed.all_gather_object(self.generators),
+            "generators": distributed.gather_shards(self.generators),
             "total": self._total_per_process(),
             "n_examples": self._n_examples,
             "batches": self.batches,
@@ -104,13 +104,13 @@ class Learner:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        mine = min(distributed.rank(), len(state["generators"]) - 1)  # with more processes now
-        self.generators = state["generators"][mine]
+        last = len(state["generators"]) - 1  # there may be more processes now
+        self.generators = state["generators"][min(distributed.shard_number(), last)]
         self._total, self._n_examples = state["total"], state["n_examples"]
         self.batches = state["batches"]
 
     def _total_per_process(self) -> Tensor:
-        return distributed.all_reduce_sum(self._total.clone()) / distributed.world_size()
+        return distributed.all_reduce_sum(self._total.clone()) / distributed.shards()
 
     def _stream(self, purpose: str, shared: bool = False) -> torch.Generator:
         """Random numbers that depend on seed, learner (if not shared) and purpose alone."""

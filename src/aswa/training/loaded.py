@@ -16,6 +16,7 @@ from aswa.config.members import add_recorded
 from aswa.registry import load as load_object
 from aswa.results.store import read_record, read_result
 from aswa.tasks.task import Task
+from aswa.training.kept import SNAPSHOT, weight_files
 from aswa.training.session import pick_device
 
 
@@ -48,7 +49,8 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
 
     Args:
         folder: of the run, RESULTS_DIR/runs/<dataset>/<model>/<run_id>, or of `aswa-export`.
-        method: one of the run's.
+        method: one of the run's; `snapshot` for the running model on the way, of a run with
+            `save_snapshots`, in the order of epochs.
         changes: keys of the configuration that cannot change a result, such as `data_dir` or
             `device`.
 
@@ -59,13 +61,14 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
     path = Path(folder)
     record = read_result(path / "result.json")
     known = list(dict.fromkeys(row["optimizer"] for row in record["rows"]))
-    if method not in known:
+    if method not in (*known, SNAPSHOT):
         raise ValueError(f"{path}: no method {method!r}; the run has {', '.join(known)}")
     files = weight_files(path, method)
     if not files:
+        key = "save_snapshots=10, say" if method == SNAPSHOT else "save_weights=true"
         raise FileNotFoundError(
             f"{path / 'weights'}: the run kept no weights of {method}; remove {path} and give the "
-            "command of the run again with save_weights=true"
+            f"command of the run again with {key}"
         )
     try:
         plan = read_record(path / "plan.json")
@@ -90,17 +93,6 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
         model.load_state_dict(_read(file, device))
         members.append(model.eval())
     return Loaded(members, task, config, record)
-
-
-def weight_files(folder: Path, method: str) -> list[Path]:
-    """The files of a method's members, in order; of a run, or of an export."""
-    for place, ending in ((folder / "weights", ".pt"), (folder, ".safetensors")):
-        if (single := place / f"{method}{ending}").is_file():
-            return [single]
-        several = place.glob(f"{method}-*{ending}")
-        if files := sorted(several, key=lambda path: int(path.stem.rpartition("-")[2])):
-            return files
-    return []
 
 
 def _read(file: Path, device: torch.device) -> dict[str, torch.Tensor]:

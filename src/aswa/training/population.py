@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
-from aswa.averaging.mixing import Mixing, Population
-from aswa.config import RunConfig
+from aswa import distributed
+from aswa.averaging import recompute_batch_norm
+from aswa.averaging.batch_norm import Batches
+from aswa.averaging.mixing import Carrier, Mixing, Population, Processes
+from aswa.averaging.weights import AveragedWeights
+from aswa.config import ConfigError, RunConfig
 from aswa.registry import AGGREGATES, load
 from aswa.tasks.task import Task
 from aswa.training.record import method_rows
@@ -22,12 +28,55 @@ def build_mixing(path: str, config: RunConfig) -> Mixing:
     options = dict(config.population.options)
     if "seed" in options and options["seed"] is None:
         options["seed"] = config.seed
-    return load(path)(**options)
+    mixing: Mixing = load(path)(**options)
+    if distributed.members_apart():
+        if not isinstance(mixing, Mixing) or not mixing.distributes:
+            raise ConfigError(
+                f"population={config.population.name}: {type(mixing).__name__} reads members of "
+                "other processes without its carrier; run all members in one process"
+            )
+        mixing.carrier = Processes()
+    return mixing
+
+
+class RunningMean:
+    """The mean of all members, which the methods watch; of one member the member itself.
+
+    Args:
+        models: the members that this process trains.
+        members: how many there are.
+    """
+
+    def __init__(self, models: Sequence[nn.Module], members: int) -> None:
+        self._models = models
+        self.carrier = Processes() if distributed.members_apart() else Carrier()
+        self._mean = AveragedWeights(models[0]) if members > 1 else None
+        self.module = models[0] if self._mean is None else self._mean.module
+        self.refresh()
+
+    def refresh(self, batches: Batches | None = None) -> None:
+        """Take the members as they are now, with batch-norm statistics from `batches`."""
+        if self._mean is None:
+            return
+        self._mean.assign_mean(self.carrier.modules(self._models))
+        if batches is not None:
+            recompute_batch_norm(self.module, batches)
+
+    def population(
+        self, optimizers: Sequence[Optimizer], mixing: Mixing, batches: Batches | None
+    ) -> Population | None:
+        """All members, to be evaluated; None of one."""
+        if self._mean is None:
+            return None
+        members = self.carrier.modules(self._models)
+        # Nothing steps the optimizers any more, and those of other processes are not here.
+        return Population(members, [optimizers[0]] * len(members), mixing, batches=batches)
 
 
 def described(population: Population, moved: int) -> dict[str, Any]:
     """What a record says of a population: how far members are apart, and the numbers they sent."""
-    return {"relative_distance": relative_distance(population), "numbers_sent": moved}
+    sent = sum(distributed.gather_members([moved]))
+    return {"relative_distance": relative_distance(population), "numbers_sent": sent}
 
 
 def aggregate_rows(task: Task, population: Population, epoch: int) -> list[dict[str, Any]]:

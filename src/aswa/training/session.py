@@ -21,8 +21,9 @@ from aswa.results.folder import RunFolder
 from aswa.results.provenance import available_cores
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
-from aswa.training.checkpoint import Checkpoints, serialised
+from aswa.training.checkpoint import Checkpoints
 from aswa.training.display import Display
+from aswa.training.kept import keep_snapshot, keep_weights
 from aswa.training.preemption import Preempted, Preemption
 from aswa.training.record import run_record
 from aswa.training.reuse import evaluate_again
@@ -80,6 +81,7 @@ def find_or_compute(
     torch.set_num_threads(config.threads)
     device = pick_device(config.device)
     distributed.join(device)
+    distributed.train_members_apart(config.population.members > 1)
     folder = RunFolder(config.folder, report)
     # Under torchrun the first process works for all in the folder and at the tracker.
     first = distributed.rank() == 0
@@ -175,7 +177,11 @@ class _Session:
 
     def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
         """Bring `work` to its end, or save it where a signal ends it."""
-        preemption, checkpoints = self.preemption, self.checkpoints
+        preemption, checkpoints, every = (
+            self.preemption,
+            self.checkpoints,
+            self.config.save_snapshots,
+        )
         preemption.due = lambda: checkpoints.due
         preemption.save = lambda: checkpoints.save(work)
         preemption.interruptible = lambda: work.interruptible
@@ -191,6 +197,8 @@ class _Session:
                 checkpoints.start_epoch()
                 work.advance()
                 seconds = checkpoints.end_epoch(work.epoch)
+                if self.first and every and work.epoch % every == 0:
+                    keep_snapshot(self.folder.path, work.epoch, work.snapshot())
                 self.trackers.log(work.epoch, seconds)
                 self.shown.epoch(work)
                 self._hint(seconds)
@@ -217,11 +225,7 @@ class _Session:
     ) -> None:
         """Everything of a finished run, `result.json` last but for the status."""
         if self.config.save_weights:
-            for name, members in weights.items():
-                for number, module in enumerate(members):
-                    content = serialised(module.state_dict())  # batch-norm as it was evaluated
-                    file = f"{name}.pt" if len(members) == 1 else f"{name}-{number}.pt"
-                    write_bytes(self.folder.path / "weights" / file, content)
+            keep_weights(self.folder.path, weights)
         self.folder.write_result(record, history)
         (self.folder.path / TRACEBACK).unlink(missing_ok=True)
         ended = {"epoch": len(history["epoch"]), "seconds": record["seconds"]["total"]}
@@ -241,7 +245,14 @@ def _check(config: RunConfig, device: torch.device) -> None:
     """What cannot be computed on this device or by these processes."""
     if config.precision in ("tf32", "fp16") and device.type != "cuda":
         raise ConfigError(f"precision={config.precision}: for GPUs only; take fp32 or bf16 here")
-    if distributed.world_size() > 1 and not config.kind.torchrun:
+    n, members = distributed.world_size(), config.population.members
+    if n > 1 and members > 1:
+        if n != members:
+            raise ConfigError(
+                f"population.members={members}: under torchrun each process trains one member; "
+                f"take --nproc-per-node={members}, or one process for all"
+            )
+    elif n > 1 and not config.kind.torchrun:
         raise ConfigError(
             f"dataset={config.dataset.name}: one run of this kind does not share its work among "
             "processes of torchrun; several run side by side, with -m and hydra/launcher=joblib"

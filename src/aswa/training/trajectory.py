@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from aswa.averaging import recompute_batch_norm
-from aswa.averaging.mixing import Population
-from aswa.averaging.weights import AveragedWeights
+from aswa import distributed
+from aswa.averaging import Averager
 from aswa.config import RunConfig
 from aswa.registry import mixings
 from aswa.tasks.task import Task
@@ -25,7 +24,7 @@ from aswa.training.learner import (
     set_global_generators,
     tf32,
 )
-from aswa.training.population import aggregate_rows, build_mixing, described
+from aswa.training.population import RunningMean, aggregate_rows, build_mixing, described
 from aswa.training.record import Judge
 from aswa.training.riders import build_riders, offered
 from aswa.training.timers import Timed, Timers
@@ -66,19 +65,23 @@ class Trajectory:
         self.config, self.task = config, task
         self.pause: Callable[[], None] = lambda: None
         self.stage: Callable[[str], None] = lambda _: None
-        members = range(config.population.members)
-        self.learners = [Learner(config, task, number) for number in members]
+        # Under torchrun this process has one learner, else all of them.
+        apart, n = distributed.members_apart(), config.population.members
+        numbers = [distributed.rank()] if apart else range(n)
+        self.learners = [Learner(config, task, number) for number in numbers]
         self.mixing = build_mixing(mixings()[config.population.name], config)
         self._models = [learner.model for learner in self.learners]
         self._optimizers = [learner.optimizer for learner in self.learners]
         self._active = self.learners[0]  # the learner whose random numbers torch draws now
-        self._mean = AveragedWeights(self._models[0]) if len(self._models) > 1 else None
-        self.model = self._models[0] if self._mean is None else self._mean.module
-        self._refresh_mean()
+        self._mean = RunningMean(self._models, n)
+        self.model = self._mean.module
         self.timers = Timers("train", "mix", "evaluate", "average", "batch_norm")
         batches = task.batch_norm_batches
         self._batches = None if batches is None else Timed(batches, self.timers, "batch_norm")
         self.riders = build_riders(config, self.model, self._batches)
+        # A mean that nobody reads between epochs need not be made there.
+        steps = (type(rider.averager).step for rider in self.riders.values())
+        self._read_at_steps = any(step is not Averager.step for step in steps)
         # By method, its cost besides training; the running model's score has an entry of its own.
         self.method_timers = Timers(RUNNING_SCORE, *self.riders)
         self.first_epoch = 0.0  # seconds of its training, which is slower: code and memory are new
@@ -102,7 +105,8 @@ class Trajectory:
     def weights_finite(self) -> bool:
         """The learners' weights are numbers; other weights are no state to go on from."""
         parameters = (p for model in self._models for p in model.parameters())
-        return all(bool(torch.isfinite(p).all()) for p in parameters)
+        finite = all(bool(torch.isfinite(p).all()) for p in parameters)
+        return all(distributed.gather_members([finite]))
 
     @property
     def history(self) -> dict[str, Any]:
@@ -181,12 +185,14 @@ class Trajectory:
                         rider.averager.step(self.model)
             self.pause()
         self._mix(self.mixing.epoch, self.epoch + 1, statistics=True)
-        return sum(learner.loss for learner in self.learners) / len(self.learners)
+        losses = distributed.gather_members([learner.loss for learner in self.learners])
+        return sum(losses) / len(losses)
 
     def _mix(self, mix: Callable[..., int], when: float, statistics: bool = False) -> None:
         with self.timers.measure("mix"):
             self.moved += mix(self._models, self._optimizers, when) or 0  # some count nothing
-            self._refresh_mean(statistics)
+            if statistics or self._read_at_steps:
+                self._mean.refresh(self._batches if statistics else None)
 
     def _step(self) -> bool:
         """Every learner takes a step; false when the epoch has no more batches."""
@@ -202,14 +208,6 @@ class Trajectory:
             self._active.generators = global_generators(self.task.device)
             set_global_generators(self.task.device, learner.generators)
             self._active = learner
-
-    def _refresh_mean(self, statistics: bool = False) -> None:
-        """The running model of several learners, with batch-norm statistics where wanted."""
-        if self._mean is None:
-            return
-        self._mean.assign_mean(self._models)
-        if statistics and self._batches is not None:
-            recompute_batch_norm(self.model, self._batches)
 
     def _evaluate(self, *members: nn.Module) -> float:
         """Validation score; that of the running model is measured once an epoch."""
@@ -230,6 +228,10 @@ class Trajectory:
             self.progress.score = score
         return score
 
+    def snapshot(self) -> nn.Module:
+        """The running model."""
+        return self.model
+
     def weights(self) -> dict[str, list[nn.Module]]:
         """What each method offers: one module or several, with statistics that belong to them."""
         return {each.name: each.members for each in offered(self.riders, self.config.seed)}
@@ -243,10 +245,9 @@ class Trajectory:
                 self.stage(f"evaluating {each.name}")
                 judge.judge(*each)
             of_members: dict[str, Any] = {}
-            if len(self._models) > 1:
+            population = self._mean.population(self._optimizers, self.mixing, self._batches)
+            if population is not None:
                 self.stage("evaluating members")
-                parts = self._models, self._optimizers, self.mixing
-                population = Population(*parts, batches=self._batches)
                 rows += aggregate_rows(self.task, population, self.epoch)
                 of_members["population"] = described(population, self.moved)
         selection = ("valid", self.task.selection_metric)
@@ -273,9 +274,9 @@ class Trajectory:
             "epoch": self.epoch,
             "losses": self.losses,
             "progress": dataclasses.asdict(self.progress),
-            "learners": [learner.state_dict() for learner in self.learners],
+            "learners": distributed.gather_members([one.state_dict() for one in self.learners]),
             "mixing": self.mixing.state_dict(),
-            "moved": self.moved,
+            "moved": sum(distributed.gather_members([self.moved])),
             "riders": {name: rider.state_dict() for name, rider in self.riders.items()},
             "seconds": self.timers.seconds,
             "first_epoch": self.first_epoch,
@@ -287,12 +288,13 @@ class Trajectory:
         self.epoch, self.losses = state["epoch"], state["losses"]
         self.rates = [self._rate(epoch) for epoch in range(self.epoch)]
         self.progress = Progress(**state["progress"])
-        for learner, saved in zip(self.learners, state["learners"], strict=True):
-            learner.load_state_dict(saved)
+        for learner in self.learners:
+            learner.load_state_dict(state["learners"][learner.number])
         set_global_generators(self.task.device, self._active.generators)
         self.mixing.load_state_dict(state["mixing"])
-        self.moved = state.get("moved", 0)  # younger than 0.1
-        self._refresh_mean(statistics=self.progress.loss is not None)
+        # Younger than 0.1. Of several processes the first goes on counting.
+        self.moved = state.get("moved", 0) if self.learners[0].number == 0 else 0
+        self._mean.refresh(self._batches if self.progress.loss is not None else None)
         for name, rider in self.riders.items():
             rider.load_state_dict(state["riders"][name])
         self.timers.seconds |= state["seconds"]

@@ -54,5 +54,8 @@ class Work(Protocol):
     def record(self) -> dict[str, Any]:
         """Rows, decisions, seconds: see `aswa.training.record`. Reads the test split, once."""
 
+    def snapshot(self) -> nn.Module:
+        """The running model after the last unit, with all that its evaluation needs."""
+
     def weights(self) -> dict[str, list[nn.Module]]:
         """What each method offers, as `record` evaluated it."""

@@ -5,6 +5,7 @@ Imports torch only.
 """
 
 from aswa.averaging.mixing.average import Average
+from aswa.averaging.mixing.carrier import Carrier, Processes
 from aswa.averaging.mixing.mixing import Independent, Mixing
 from aswa.averaging.mixing.pairs import Pairs
 from aswa.averaging.mixing.population import Population, mean_logit, mean_probability
@@ -13,10 +14,12 @@ from aswa.averaging.mixing.sparse import Shuffle, SparseAverage
 
 __all__ = [
     "Average",
+    "Carrier",
     "Independent",
     "Mixing",
     "Pairs",
     "Population",
+    "Processes",
     "Pull",
     "Shuffle",
     "SparseAverage",

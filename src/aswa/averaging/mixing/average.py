@@ -29,6 +29,8 @@ class Average(Mixing):
         reset: optimizer state begins anew at a merge; else every member keeps its own.
     """
 
+    distributes = True
+
     def __init__(self, every: int, start: int = 0, reset: bool = False) -> None:
         check_merges("Average", every, start)
         self.every, self.start, self.reset = every, start, reset
@@ -36,10 +38,10 @@ class Average(Mixing):
     @torch.no_grad()
     def epoch(self, members: Members, optimizers: Optimizers, epoch: int) -> int:
         """Merge, where it is time."""
-        if not has_merge(epoch, self.every, self.start) or len(members) == 1:
+        if not has_merge(epoch, self.every, self.start) or self.carrier.size(members) == 1:
             return 0
         tensors = weights(members)
-        pull(tensors, 1.0)
+        pull(tensors, 1.0, self.carrier)
         if self.reset:
             for optimizer in optimizers:
                 optimizer.state.clear()

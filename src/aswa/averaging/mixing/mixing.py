@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from aswa.averaging.mixing.carrier import Carrier, flat
 from aswa.averaging.weights import unwrapped
 
 PIECE = 2**15  # numbers of a member that are mixed at a time, so that all members' fit in cache
@@ -22,7 +23,15 @@ class Mixing:
 
     Members have the same tensors; `optimizers[m]` trains `members[m]`, and its state may be moved
     along. The mean of the members is an ordinary module, on which an `Averager` can ride.
+
+    Attributes:
+        carrier: reaches the members of other processes; by default all members are in this one.
+        distributes: what it reads of other members it asks of `carrier`, so that each process of
+            torchrun can have one member, and `members` and `optimizers` that one alone.
     """
+
+    carrier = Carrier()
+    distributes = False
 
     def step(self, members: Members, optimizers: Optimizers, rate: float) -> int:
         """Call after all members have made an optimizer step; `rate` is lr_t / lr_0.
@@ -62,6 +71,8 @@ class Drawing(Mixing):
 class Independent(Mixing):
     """No mixing, the control of every other: each member takes the way of a run alone."""
 
+    distributes = True
+
 
 def parameters(members: Members) -> list[list[Tensor]]:
     """The trained parameters of every member, in one order: [members][tensors]."""
@@ -76,34 +87,29 @@ def weights(members: Members) -> list[list[Tensor]]:
     return [own + also for own, also in zip(parameters(members), buffers, strict=True)]
 
 
-def pull(tensors: Sequence[Sequence[Tensor]], weight: float) -> None:
-    """θ ← θ + weight · (θ̄ − θ) for [members][tensors], in place; weight 1 makes them equal.
+def pull(tensors: Sequence[Sequence[Tensor]], weight: float, carrier: Carrier) -> None:
+    """θ ← θ + weight · (θ̄ − θ) for [own members][tensors], in place; weight 1 makes them equal.
 
     The mean of a piece is used while the piece is in a CPU's cache, so every number is read from
     memory once and written once. Sums are in the order of the members.
     """
     for same in zip(*tensors, strict=True):
-        pieces = zip(*(_pieces(tensor) for tensor in same), strict=True)
-        for parts in pieces:
+        own = [flat(tensor) for tensor in same]
+        everyone = zip(*map(_pieces, carrier.gather(own)), strict=True)
+        for parts, mine in zip(everyone, zip(*map(_pieces, own), strict=True), strict=True):
             mean = parts[0].clone()
             for part in parts[1:]:
                 mean.add_(part)
             mean.div_(len(parts))
-            for part in parts:
+            for part in mine:
                 if weight == 1:
                     part.copy_(mean)
                 else:
                     part.lerp_(mean, weight)
 
 
-def flat(tensor: Tensor) -> Tensor:
-    """A view [numel] of a dense tensor in the order of its memory (channels last, say)."""
-    return tensor.detach().as_strided((tensor.numel(),), (1,))
-
-
-def _pieces(tensor: Tensor) -> Sequence[Tensor]:
-    whole = flat(tensor)
-    return [whole] if tensor.is_cuda or tensor.numel() <= PIECE else whole.split(PIECE)
+def _pieces(whole: Tensor) -> Sequence[Tensor]:
+    return [whole] if whole.is_cuda or whole.numel() <= PIECE else whole.split(PIECE)
 
 
 def size_of(tensors: Sequence[Sequence[Tensor]]) -> int:

@@ -6,6 +6,7 @@ import itertools
 
 import torch
 
+from aswa.averaging.mixing.carrier import flat
 from aswa.averaging.mixing.mixing import (
     Drawing,
     Members,
@@ -30,6 +31,8 @@ class Pairs(Drawing):
         seed: of the random pairs.
     """
 
+    distributes = True
+
     def __init__(
         self, every: int, start: int = 0, first_pairs: bool = False, seed: int = 0
     ) -> None:
@@ -40,12 +43,14 @@ class Pairs(Drawing):
     @torch.no_grad()
     def epoch(self, members: Members, optimizers: Optimizers, epoch: int) -> int:
         """Merge, where it is time."""
-        if not has_merge(epoch, self.every, self.start) or len(members) == 1:
+        if not has_merge(epoch, self.every, self.start) or self.carrier.size(members) == 1:
             return 0
-        tensors = weights(members)
-        chosen = self._draw(len(members))
-        before = [[t.clone() for t in own] for own in tensors]
-        for own, (a, b) in zip(tensors, chosen, strict=True):
+        tensors = [[flat(t) for t in own] for own in weights(members)]
+        parents = self._draw(self.carrier.size(members))
+        gathered = [self.carrier.gather(same) for same in zip(*tensors, strict=True)]
+        before = [[t.clone() for t in each] for each in zip(*gathered, strict=True)]
+        for own, number in zip(tensors, self.carrier.numbers(members), strict=True):
+            a, b = parents[number]
             torch._foreach_copy_(own, before[a])
             torch._foreach_lerp_(own, before[b], 0.5)
         return size_of(tensors)

@@ -24,6 +24,8 @@ class Pull(Mixing):
             first.
     """
 
+    distributes = True
+
     def __init__(
         self,
         alpha: float = 0.99,
@@ -42,10 +44,10 @@ class Pull(Mixing):
         self._steps += 1
         due = self._steps % self.every == (1 % self.every if self.restart_count else 0)
         weight = (1 - self.alpha) * (rate if self.coupled else 1.0)
-        if not due or not weight or len(members) == 1:
+        if not due or not weight or self.carrier.size(members) == 1:
             return 0
         tensors = weights(members)
-        pull(tensors, weight)
+        pull(tensors, weight, self.carrier)
         return size_of(tensors)
 
     def epoch(self, members: Members, optimizers: Optimizers, epoch: int) -> int:

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from aswa.averaging.mixing.mixing import Drawing, Members, Optimizers, flat
+from aswa.averaging.mixing.carrier import flat
+from aswa.averaging.mixing.mixing import Drawing, Members, Optimizers
 from aswa.averaging.weights import unwrapped
 
 MOST_TABLED = 6  # members, whose 720 permutations are a table
 
-Places = list[list[Tensor]]  # [tensors][members], flat views of tensors that move together
+Places = list[list[Tensor]]  # [tensors][own members], flat views of tensors that move together
 
 
 class _Sparse(Drawing):
@@ -37,6 +38,8 @@ class _Sparse(Drawing):
         seed: of the coordinates and their permutations.
     """
 
+    distributes = True
+
     def __init__(
         self, p: float, decrease: bool = True, moments: bool = False, seed: int = 0
     ) -> None:
@@ -48,7 +51,7 @@ class _Sparse(Drawing):
     @torch.no_grad()
     def step(self, members: Members, optimizers: Optimizers, rate: float) -> int:
         """Draw coordinates, and mix them."""
-        if not self.p or len(members) == 1:
+        if not self.p or self.carrier.size(members) == 1:
             return 0
         drawn = [
             (moving, distinct(moving[0][0].numel(), p, self._generator))
@@ -78,7 +81,7 @@ class _Sparse(Drawing):
         return found
 
     def _mix(self, places: Places, chosen: Tensor) -> int:
-        """Mix coordinates `chosen` [k] of members in every tensor alike; the numbers that moved."""
+        """Mix coordinates `chosen` [k] in every tensor alike; the numbers that own members got."""
         raise NotImplementedError
 
 
@@ -90,14 +93,15 @@ class Shuffle(_Sparse):
     """
 
     def _mix(self, places: Places, chosen: Tensor) -> int:
-        n = len(places[0])
+        n, device = self.carrier.size(places[0]), places[0][0].device
         order = permutations(n, len(chosen), self._generator)
-        chosen, there = chosen.to(places[0][0].device), order.to(places[0][0].device)
+        chosen, there = chosen.to(device), order.to(device)
         for tensors in places:
-            values = torch.stack([t[chosen] for t in tensors]).gather(0, there)
+            values = self.carrier.permute([t[chosen] for t in tensors], there)
             for tensor, value in zip(tensors, values, strict=True):
                 tensor[chosen] = value
-        return len(places) * int((order != torch.arange(n)[:, None]).sum())
+        own = torch.tensor(self.carrier.numbers(places[0]))
+        return len(places) * int((order[own] != own[:, None]).sum())
 
 
 class SparseAverage(_Sparse):
@@ -106,7 +110,8 @@ class SparseAverage(_Sparse):
     def _mix(self, places: Places, chosen: Tensor) -> int:
         chosen = chosen.to(places[0][0].device)
         for tensors in places:
-            mean = torch.stack([t[chosen] for t in tensors]).mean(0)
+            values = self.carrier.gather([t[chosen] for t in tensors])
+            mean = torch.stack(list(values)).mean(0)
             for tensor in tensors:
                 tensor[chosen] = mean
         return len(places) * len(places[0]) * len(chosen)

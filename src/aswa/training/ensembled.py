@@ -1,0 +1,93 @@
+"""Models of finished runs, evaluated together: one by one, as one mean of weights, as an ensemble.
+
+The predictions are combined by the task: scores of link predictors, probabilities of image
+classes. The mean of weights is a soup (Wortsman et al., ICML 2022); of models with starts of their
+own it is no model worth having, which its row shows.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from aswa.averaging import recompute_batch_norm
+from aswa.averaging.weights import AveragedWeights, named_state
+from aswa.config import ConfigError
+from aswa.registry import AGGREGATES
+from aswa.tasks.task import Task
+from aswa.training.loaded import Loaded, load
+
+MEAN, BEST, _, ENSEMBLE = AGGREGATES
+SOUP = "soup"
+SPLITS = ("valid", "test")
+
+
+def load_together(
+    folders: Sequence[Path], method: str, last: int | None = None, **changes: Any
+) -> tuple[Loaded, list[nn.Module], list[dict[str, Any]]]:
+    """The first run, all models, and of each the run and its number among the run's models.
+
+    Args:
+        method: of every run; `snapshot` for the running models on the way.
+        last: of each run only its last models, such as the snapshots of the end.
+
+    Raises:
+        ConfigError: fewer than two models, or a run on other data or of another task.
+        FileNotFoundError, ValueError: see `aswa.training.loaded.load`.
+    """
+    if last is not None and last < 1:
+        raise ConfigError(f"--last {last}: must be at least 1")
+    runs = [load(folder, method, **changes) for folder in folders]
+    first, *others = runs
+    for run, folder in zip(others, folders[1:], strict=True):
+        for group in ("dataset", "task"):
+            if getattr(run.config, group) != getattr(first.config, group):
+                raise ConfigError(
+                    f"{folder}: its {group} is not that of {folders[0]}; an ensemble answers one "
+                    "question, so all runs need the same dataset and task"
+                )
+    members, who = [], []
+    for run in runs:
+        numbered = list(enumerate(run.members))[-(last or len(run.members)) :]
+        members += [member for _, member in numbered]
+        who += [{"run_id": run.config.run_id, "number": number} for number, _ in numbered]
+    if len(members) < 2:
+        raise ConfigError("an ensemble needs two models or more; name several runs, or --snapshots")
+    return first, members, who
+
+
+def ensemble_rows(task: Task, members: Sequence[nn.Module]) -> list[dict[str, Any]]:
+    """Rows `mean_member`, `best_member` (by validation), `soup` where shapes agree, `ensemble`."""
+    found: list[dict[str, Any]] = []
+    alone = {split: [task.metrics([member], split) for member in members] for split in SPLITS}
+    scores = [each[task.selection_metric] for each in alone["valid"]]
+    best = scores.index(max(scores))
+    offered = {ENSEMBLE: list(members)}
+    if (soup := _mean(task, members)) is not None:
+        offered = {SOUP: [soup], **offered}
+    for split in SPLITS:
+        mean = {m: statistics.fmean(each[m] for each in alone[split]) for m in alone[split][0]}
+        of_split = {MEAN: mean, BEST: alone[split][best]}
+        of_split |= {name: task.metrics(models, split) for name, models in offered.items()}
+        found += [
+            {"optimizer": name, "split": split, "metric": metric, "value": value}
+            for name, values in of_split.items()
+            for metric, value in values.items()
+        ]
+    return found
+
+
+def _mean(task: Task, members: Sequence[nn.Module]) -> nn.Module | None:
+    """The mean of the weights, with batch-norm statistics of its own; None of unlike models."""
+    shapes = [{name: t.shape for name, t in named_state(member).items()} for member in members]
+    if any(each != shapes[0] for each in shapes):
+        return None
+    mean = AveragedWeights(members[0])
+    mean.assign_mean(list(members))
+    if task.batch_norm_batches is not None:
+        recompute_batch_norm(mean.module, task.batch_norm_batches)
+    return mean.module.eval()

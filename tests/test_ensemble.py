@@ -1,0 +1,91 @@
+"""`aswa-ensemble`: several runs, or snapshots of one, evaluated together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+import aswa
+from aswa.config import load
+from aswa.ensemble import main
+from aswa.files import conf_dir
+from aswa.sweeping.job import run_job
+from small_sweep import SMALL
+
+EPOCHS = 8
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two seeds of one model, another model, another graph."""
+    folder = tmp_path_factory.mktemp("ensembled")
+    kept = (f"epochs={EPOCHS}", "save_weights=true", "save_snapshots=3", f"results_dir={folder}")
+    said: dict[str, tuple[str, ...]] = {
+        "zero": (),
+        "one": ("seed=1",),
+        "wider": ("seed=2", "model.dim=12"),
+        "kinship": ("dataset=kinship",),
+    }
+    found = {}
+    for name, words in said.items():
+        overrides = [*SMALL, *kept, "optimizer=all", "device=cpu", *words]
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            run_job(compose("config", overrides=overrides), overrides)
+        found[name] = load(overrides).folder
+    return found
+
+
+def values(path: Path) -> dict[tuple[str, str], float]:
+    rows = json.loads(path.read_text())["rows"]
+    return {(r["optimizer"], r["split"]): r["value"] for r in rows if r["metric"] == "mrr"}
+
+
+def test_runs_together_are_their_models(runs: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    assert main([str(runs["zero"]), str(runs["one"]), "--json", str(file)]) == 0
+    found = values(file)
+    pair = [aswa.load(runs[name], "aswa") for name in ("zero", "one")]
+    task, models = pair[0].task, [each.model for each in pair]
+    alone = [task.metrics([model], "test")["mrr"] for model in models]
+    assert found["mean_member", "test"] == pytest.approx(sum(alone) / 2)
+    assert found["best_member", "test"] in alone
+    assert found["ensemble", "test"] == task.metrics(models, "test")["mrr"]
+    assert found["soup", "test"] < found["ensemble", "test"]  # of two starts
+
+
+def test_models_of_other_shapes_have_no_soup(runs: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    assert main([str(runs["zero"]), str(runs["wider"]), "--json", str(file)]) == 0
+    assert {name for name, _ in values(file)} == {"mean_member", "best_member", "ensemble"}
+
+
+def test_snapshots_of_one_run(runs: dict[str, Path], tmp_path: Path) -> None:
+    """The last two of epochs 3 and 6; the mean of weights of one way is a model."""
+    kept = sorted(path.name for path in (runs["one"] / "weights").glob("snapshot-*"))
+    assert kept == ["snapshot-3.pt", "snapshot-6.pt"]
+    file = tmp_path / "found.json"
+    assert main([str(runs["one"]), "--snapshots", "--json", str(file)]) == 0
+    found, last = values(file), aswa.load(runs["one"], "snapshot").members[-1]
+    assert json.loads(file.read_text())["members"][1]["number"] == 1
+    task = aswa.load(runs["one"], "snapshot").task
+    assert task.metrics([last], "valid")["mrr"] == found["best_member", "valid"]
+    assert found["soup", "valid"] > 0.5 * found["mean_member", "valid"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["zero"], "two models or more"),
+        (["zero", "one", "--snapshots", "--last", "0"], "at least 1"),
+        (["zero", "kinship"], "same dataset"),
+        (["zero", "one", "--method", "wash"], "no method 'wash'"),
+    ],
+)
+def test_what_is_no_ensemble_is_refused(
+    arguments: list[str], told: str, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(runs.get(word, word)) for word in arguments]) == 2
+    assert told in capsys.readouterr().err
