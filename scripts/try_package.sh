@@ -45,10 +45,11 @@ PYTHON
 for example in plain_torch ema_every_step own_metric; do
   "$python" "$folder/source/examples/$example.py" | tail -1
 done
-"$python" -m torch.distributed.run --nproc-per-node 2 "$folder/source/examples/fsdp.py" 2>/dev/null
 
-# 2. Its tests, against the installed package.
-"$python" -m pip install --quiet pytest hypothesis
+# 2. Its tests, against the installed package. torch's checkpoints of several processes need numpy.
+"$python" -m pip install --quiet pytest hypothesis numpy
+"$python" -m torch.distributed.run --nproc-per-node 2 "$folder/source/examples/fsdp.py" 2>errors ||
+  { cat errors; exit 1; }
 mkdir tests && cp "$folder"/source/tests/{test_averag,drifting_model,test_plain_averages}*.py tests
 cp "$folder/source/pyproject.toml" .
 "$python" -m pytest -q -p no:cacheprovider -m "not gpu" tests
