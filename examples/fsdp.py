@@ -1,6 +1,6 @@
 """ASWA on a model that FSDP2 shards: torchrun --nproc-per-node 2 examples/fsdp.py
 
-Needs torch alone; on CPUs here. The relation between two concepts of UMLS.
+Needs torch, and numpy for torch's checkpoints; on CPUs here. Which relation holds in UMLS?
 """
 
 from importlib.resources import files

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 import weakref
 
 import pytest
 import torch
 from torch import nn
 
-from aswa.averaging import ASWA, EMA, SGD, SWA, Averager
+from aswa.averaging import ASWA, EMA, SGD, SWA, Averager, offload
 from aswa.averaging.reference import flat
 from drifting_model import AVERAGES, Odd, batch_norm_model, bits, drift, scores, small_model
 
@@ -96,6 +97,129 @@ def test_the_running_model_itself_is_what_is_scored() -> None:
     aswa = ASWA(model)
     aswa.update(model, lambda module: seen.append(module) or 0.0)
     assert seen == [model]
+
+
+def test_parts_that_are_compiled_are_averaged_and_run() -> None:
+    """A compiled block keeps its prefix in the average; `module.compile()` changes no name."""
+    model = nn.Sequential(torch.compile(nn.Linear(3, 3), backend="eager"), nn.Linear(3, 2))
+    model.compile(backend="eager")
+    bare = nn.Sequential(copy.deepcopy(model[0]._orig_mod), copy.deepcopy(model[1]))
+    averagers = SWA(model), SWA(bare)
+    for _ in range(2):
+        weights = torch.randn(20)
+        for each in (model, bare):
+            nn.utils.vector_to_parameters(weights, each.parameters())
+        for averager, each in zip(averagers, (model, bare), strict=True):
+            averager.update(each, lambda module: 0.0)
+    one, other = (averager.module for averager in averagers)
+    assert bits(one) == bits(other)
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(one(x), other(x))
+
+
+@pytest.mark.parametrize("cls", AVERAGES)
+def test_a_parameter_that_appears_later_is_refused_by_name(cls: type[Averager]) -> None:
+    """And the averager goes on with the model as it was."""
+    model = small_model()
+    averager, score = cls(model), itertools.count()
+
+    def epoch() -> None:
+        drift(model)
+        averager.step(model)
+        averager.update(model, lambda module: float(next(score)))
+
+    epoch()
+    model.late = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"late\.weight.*\(2, 2\) now, absent then.*new averager"):
+        epoch()
+    del model.late
+    epoch()
+
+
+class Quantised(nn.Parameter):
+    """Whole numbers and a scale, which a copy of the storage alone would lose."""
+
+    def __new__(cls, weight: torch.Tensor) -> Quantised:
+        scale = weight.abs().amax() / 127
+        made = super().__new__(cls, (weight / scale).round().to(torch.int8), requires_grad=False)
+        made.scale = scale
+        return made
+
+
+class OnQuantisedBase(nn.Module):
+    """x → (W + B A) x, as adapters on 8-bit weights compute it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = Quantised(torch.randn(50, 50))
+        self.plain = nn.Parameter(torch.ones(50, dtype=torch.uint8), requires_grad=False)
+        self.a, self.b = nn.Parameter(torch.randn(1, 50)), nn.Parameter(torch.randn(50, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ (self.base * self.base.scale + self.b @ self.a).T * self.plain
+
+
+@pytest.mark.parametrize("device", [None, "meta"])
+@pytest.mark.parametrize("cls", AVERAGES)
+def test_a_quantised_base_is_shared_and_stays_where_it_is(
+    cls: type[Averager], device: str | None
+) -> None:
+    """torch's device without data stands for a second one."""
+    if device and issubclass(cls, (ASWA,)):
+        pytest.skip("the look-ahead needs data")
+    model = OnQuantisedBase()
+    averager = cls(model, device=device)
+    for value in (0.1, 0.2):
+        drift(model)
+        averager.step(model)
+        averager.update(model, scores(0.0, value))
+    assert averager.module.base is model.base
+    assert model.base.device.type == "cpu"
+    assert averager.state_dict()["weights"].keys() == {"a", "b"}
+    if device is None:
+        assert averager.module.plain.data_ptr() == model.plain.data_ptr()
+        x = torch.randn(3, 50)
+        expected = x @ (model.base * model.base.scale + averager.module.b @ averager.module.a).T
+        torch.testing.assert_close(averager.module(x), expected)
+
+
+def test_what_is_brought_comes_in_groups_and_in_the_masters_precision() -> None:
+    sizes = (2, 3, 1, 9, 1)
+    starts = [torch.zeros(n) for n in sizes]
+    ends = [torch.randn(n).to(torch.bfloat16) for n in sizes]
+    groups = list(offload.groups(list(zip(starts, ends, strict=True)), limit=10))
+    assert [[end.numel() for _, end in group] for group in groups] == [[2, 3], [1], [9], [1]]
+    found = [pair for group in offload.brought(starts, ends) for pair in zip(*group, strict=True)]
+    for (start, end), own, running in zip(found, starts, ends, strict=True):
+        assert start is own
+        assert end.dtype == torch.float32
+        assert torch.equal(end, running.float())
+    ((same, untouched),) = offload.brought(starts, starts)
+    assert [*map(id, same)] == [*map(id, untouched)] == [*map(id, starts)]
+    assert not list(offload.brought([], []))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("cls", AVERAGES)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_an_average_on_the_cpu_is_pinned_and_the_same_in_many_groups(
+    cls: type[Averager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bf16 is copied as bf16 and averaged in fp32, however it is grouped."""
+    monkeypatch.setattr(offload, "GROUP_BYTES", 64)
+    monkeypatch.setattr(offload.groups, "__defaults__", (64,))
+    model = nn.Sequential(*(nn.Linear(40, 40) for _ in range(20))).cuda().bfloat16()
+    here, there = cls(model), cls(model, device="cpu")
+    for epoch in range(6):
+        drift(model)
+        for averager in (here, there):
+            averager.step(model)
+            averager.update(model, scores(0.5 if epoch == 2 else 0.0, epoch / 6))
+        torch.testing.assert_close(flat(there.module), flat(here.module).cpu(), rtol=0, atol=0.02)
+    masters = there.state_dict()["weights"], here.state_dict()["weights"]
+    for name, tensor in masters[0].items():
+        torch.testing.assert_close(tensor, masters[1][name].cpu(), rtol=1e-6, atol=1e-6)
+    assert all(parameter.is_pinned() for parameter in there.module.parameters())
 
 
 @pytest.mark.gpu

@@ -90,9 +90,9 @@ class ASWA(Scored):
         """Θ̂ in storage of its own, with its own batch-norm statistics."""
         running = unwrapped(model)
         look_ahead = self._look_ahead or AveragedWeights(running, self._frozen, build=self._build)
+        look_ahead.look_ahead(self._weights, running, 1 / (self.n_averaged + 1))
         if self._device is None:  # else memory of the running model's device is given back
             self._look_ahead = look_ahead
-        look_ahead.look_ahead(self._weights, running, 1 / (self.n_averaged + 1))
         if self._batches is None:
             self._warn_of_statistics(stacklevel=self._caller_of_update)
         else:

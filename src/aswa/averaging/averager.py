@@ -17,7 +17,7 @@ from aswa.averaging.batch_norm import (
     has_batch_norm,
     recompute_batch_norm,
 )
-from aswa.averaging.weights import AveragedWeights, Build, unwrapped
+from aswa.averaging.weights import AveragedWeights, Build, is_sharded, unwrapped
 
 Evaluate = Callable[[nn.Module], float]
 """Validation score of a module. Must not train it."""
@@ -80,9 +80,13 @@ class Averager:
         device: torch.device | str | None = None,
         build: Build | None = None,
     ) -> None:
-        if build is not None and device is not None:
-            raise ValueError("build= keeps the average where the model is; leave device= out")
         self._running = unwrapped(model)
+        sharded = build is not None or any(map(is_sharded, self._running.parameters()))
+        if sharded and device is not None:
+            raise ValueError(
+                "the average of a sharded model is kept where its shards are; leave device= out, and "
+                "for an average on the CPU give fully_shard a CPUOffloadPolicy"
+            )
         self._frozen = frozenset(
             name for name, p in self._running.named_parameters() if not p.requires_grad
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 import torch
 from torch import distributed, nn
@@ -78,7 +78,7 @@ class Scored(Averager):
         if self._reduce is not None:
             return float(self._reduce(value))
         if distributed.is_available() and distributed.is_initialized():
-            _check_agreement(value)
+            _check_agreement(value, next(module.parameters(), torch.zeros(())).device)
         return value
 
     def _better(self, a: float, b: float) -> bool:
@@ -87,11 +87,15 @@ class Scored(Averager):
         return beats or (math.isnan(b) and not math.isnan(a))
 
 
-def _check_agreement(value: float) -> None:
-    scores: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(scores, value)
-    if len({"nan" if score != score else score for score in scores}) > 1:
+def _check_agreement(value: float, device: torch.device) -> None:
+    # A sum of one-hot vectors: torch's collectives on objects need numpy, and gloo gathers no
+    # tensors of a GPU.
+    scores = torch.zeros(distributed.get_world_size(), dtype=torch.float64, device=device)
+    scores[distributed.get_rank()] = value
+    distributed.all_reduce(scores)
+    if len({"nan" if score != score else score for score in scores.tolist()}) > 1:
         raise RuntimeError(
-            f"the ranks have different scores, {scores}, and would keep different averages; give "
-            "reduce=, a function that makes one score of them (such as a mean by all-reduce)"
+            f"the ranks have different scores, {scores.tolist()}, and would keep different "
+            "averages; give reduce=, a function that makes one score of them (such as a mean by "
+            "all-reduce)"
         )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from aswa.averaging.offload import brought, copy_all, moved, wait_for
 from aswa.averaging.undisturbed import undisturbed
 
 
@@ -58,7 +59,8 @@ class AveragedWeights:
         model: unwrapped; so are the models of all methods.
         frozen: names of parameters that are shared with `model`: same storage, never averaged.
         device: where the copy is kept; None: where `model` is, also after `model` moves. Frozen
-            parameters on another device are copied once, here.
+            parameters on another device are copied once, here. On the CPU, the copy of a model on
+            a GPU is in pinned memory, and what is averaged in is copied asynchronously.
         build: makes the copy where `copy.deepcopy` cannot or should not, as of models under FSDP2.
             It is called on the meta device, so a whole model is never in memory. Nothing is shared
             with `model` then.
@@ -108,11 +110,9 @@ class AveragedWeights:
         """Θ_avg ← Θ_avg + weight · (Θ − Θ_avg), in place."""
         masters, running = self.follow(model)
         averaged = [name for name in masters if name not in self._copied]
-        if averaged:  # torch refuses empty lists
-            starts = [local(masters[name]) for name in averaged]
-            ends = [local(running[name]) for name in averaged]
-            ends = [end.to(start) for start, end in zip(starts, ends, strict=True)]
-            torch._foreach_lerp_(starts, ends, weight)
+        starts = [local(masters[name]) for name in averaged]
+        for group in brought(starts, [local(running[name]) for name in averaged]):
+            torch._foreach_lerp_(*group, weight)
         self._copy({name: masters[name] for name in self._copied}, running)
 
     def look_ahead(self, base: AveragedWeights, model: nn.Module, weight: float) -> None:
@@ -121,8 +121,10 @@ class AveragedWeights:
         for name, master in masters.items():  # one pass over each; foreach has no out=
             if name not in self._copied:
                 own = local(master)
-                start, end = local(starts[name]).to(own), local(running[name]).to(own)
-                torch.lerp(start, end, weight, out=own)
+                start = local(starts[name]).to(own, non_blocking=True)  # pinned, or already there
+                torch.lerp(start, local(running[name]).to(own), weight, out=own)
+        if base._device is not None:
+            wait_for({master.device for master in masters.values()})
         self._copy({name: masters[name] for name in self._copied}, running)
 
     def take(self, other: AveragedWeights) -> None:
@@ -145,10 +147,10 @@ class AveragedWeights:
         for name, mine in own.items():
             theirs = new[name]
             device = self._device or theirs.device
-            if mine.device != device:
-                mine.data = mine.data.to(device)
+            if mine.device != device and mine is not theirs:
+                mine.data = moved(mine.data, device)
                 if name in self._fp32:
-                    self._fp32[name] = self._fp32[name].to(device)
+                    self._fp32[name] = moved(self._fp32[name], device)
             if name not in self._frozen:
                 continue
             if theirs.requires_grad:
@@ -157,7 +159,9 @@ class AveragedWeights:
                     "and not averaged, but it is trained now; build the averager after unfreezing "
                     "it"
                 )
-            if mine.device == theirs.device and mine.data_ptr() != theirs.data_ptr():
+            if mine is theirs or mine.device != theirs.device:
+                continue
+            if mine.data_ptr() != theirs.data_ptr():
                 mine.data = theirs.data  # the storage, wherever the running model has it now
         kept = [name for name in own if name not in self._frozen]
         masters = {name: self._fp32.get(name, own[name].detach()) for name in kept}
@@ -203,11 +207,12 @@ class AveragedWeights:
         """What deepcopy need not make: shared parameters, and tensors for another device."""
         memo: dict[int, object] = {}
         for name, tensor in named_state(model).items():
-            there = tensor.detach().to(self._device or tensor.device)
+            if name in self._frozen and type(tensor) is not nn.Parameter:
+                memo[id(tensor)] = tensor  # quantised weights: a subclass, more than its storage
+                continue
+            there = moved(tensor.detach(), self._device or tensor.device)
             if name in self._frozen:
-                # A subclass of Parameter (quantised weights) is more than its storage.
-                plain = type(tensor) is nn.Parameter
-                memo[id(tensor)] = nn.Parameter(there, requires_grad=False) if plain else tensor
+                memo[id(tensor)] = nn.Parameter(there, requires_grad=False)
             elif there.device != tensor.device:
                 trained = isinstance(tensor, nn.Parameter)
                 memo[id(tensor)] = nn.Parameter(there, tensor.requires_grad) if trained else there
@@ -224,14 +229,11 @@ class AveragedWeights:
 
     def _copy(self, own: dict[str, Tensor], new: dict[str, Tensor]) -> None:
         """Copy `new` into the masters `own`, and show all masters in the module."""
-        if own:  # torch refuses empty lists
-            torch._foreach_copy_(
-                [local(t) for t in own.values()], [local(new[name]) for name in own]
-            )
+        copy_all([local(t) for t in own.values()], [local(new[name]) for name in own])
         if self._fp32:
             shown = self._state()
             halves = [local(shown[name]) for name in self._fp32]
-            torch._foreach_copy_(halves, [local(t) for t in self._fp32.values()])
+            copy_all(halves, [local(t) for t in self._fp32.values()])
 
 
 def built_like(model: nn.Module, build: Build) -> nn.Module:
