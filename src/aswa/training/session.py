@@ -16,7 +16,7 @@ from torch import nn
 from aswa import distributed
 from aswa.config import ConfigError, RunConfig
 from aswa.files import write_bytes
-from aswa.registry import load
+from aswa.registry import load, methods
 from aswa.results.folder import RunFolder
 from aswa.results.provenance import available_cores
 from aswa.results.store import SCHEMA
@@ -33,6 +33,7 @@ Report = Callable[[str], None]
 OnEpoch = Callable[[Any], object]
 NOTHING = Display()
 LONG_EPOCH = 5.0  # seconds, above which a word on threads is due
+SAMPLE = "sample.txt"  # what a language model wrote at the end
 TRACEBACK = "traceback.txt"  # of a run that failed, beside its status
 
 
@@ -171,6 +172,7 @@ class _Session:
         if self.first:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
             self._write(record, history, work.weights())
+            self._write_sample(task, work.weights())
         return record
 
     def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
@@ -228,6 +230,16 @@ class _Session:
         self.folder.write_status(record["status"], **self.about, **ended)
         self.checkpoints.remove()
         self.trackers.finish(record)
+
+    def _write_sample(self, task: Task, weights: dict[str, list[nn.Module]]) -> None:
+        """What the last averaging method writes, for tasks whose models write."""
+        sample = self.config.kind.tasks[self.config.task.name].sample
+        averaging = [name for name in weights if methods()[name].averages]
+        if sample is None or not averaging:
+            return
+        if text := load(sample)(task, weights[averaging[-1]]):
+            write_bytes(self.folder.path / SAMPLE, f"{text}\n".encode())
+            self.report(f"{self.config.title}: {averaging[-1]} writes, after |:\n{text}\n")
 
 
 def _seconds(measured: dict[str, float], checkpoints: Checkpoints) -> dict[str, float]:
