@@ -45,6 +45,7 @@ MODELS: dict[str, str] = {
         "aswa.models.image.wide_resnet:WideResNet",
     ),
     "gpt": "aswa.models.text.gpt:GPT",
+    "gpt_lora": "aswa.models.text.adapted_gpt:build",
 }
 
 RELEASED = "aswa.averaging.aswa_released:ReleasedASWA"

@@ -35,7 +35,7 @@ class Text:
 class LanguageModel:
     """What all models have."""
 
-    context: int = setting(least=1)
+    context: int | None = setting(least=1)
     dropout: float = setting(0.0, least=0, below=1)
 
 
@@ -46,6 +46,33 @@ class GPTOptions:
     layers: int = setting(least=1)
     heads: int = setting(least=1)
     dim: int = setting(least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapters:
+    """Of low-rank adapters in frozen linear layers."""
+
+    r: int = setting(least=1)
+    alpha: float = setting(above=0)
+    targets: list[Any] = setting()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptedGPTOptions(Adapters, GPTOptions):
+    """Of adapters on a base that the project trained: known by its run_id and its checksum."""
+
+    layers: int | None = setting(None, least=1)  # None: what the record of the base says
+    heads: int | None = setting(None, least=1)
+    dim: int | None = setting(None, least=1)
+    base: str | None = setting(neutral=True)  # folder of its run
+    base_method: str = setting()
+    base_run_id: str | None = setting(None)
+    base_sha256: str | None = setting(None)  # of the file of weights
+
+
+# Models whose options are completed from files: path of a function of a configuration, which
+# returns the files whose bytes it named.
+FILLED = {"gpt_lora": "aswa.data.text.base:fill_base"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +100,7 @@ TEXT = Kind(
     words="texts",
     dataset=Text,
     model=LanguageModel,
-    models={"gpt": GPTOptions},
+    models={"gpt": GPTOptions, "gpt_lora": AdaptedGPTOptions},
     tasks={
         "language_modeling": TaskDeclaration(
             "aswa.tasks.language_modeling:LanguageModeling",
