@@ -8,9 +8,19 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from aswa.averaging import ASWA, EMA, SGD, SWA, EarlyStopping, PolynomialDecay, ReleasedASWA
+from aswa.averaging import (
+    ASWA,
+    EMA,
+    SGD,
+    SWA,
+    SWAG,
+    EarlyStopping,
+    GatedSWAG,
+    PolynomialDecay,
+    ReleasedASWA,
+)
 
-METHODS = (SGD, SWA, EMA, EarlyStopping, ASWA, ReleasedASWA, PolynomialDecay)
+METHODS = (SGD, SWA, EMA, EarlyStopping, ASWA, ReleasedASWA, PolynomialDecay, SWAG, GatedSWAG)
 AVERAGES = METHODS[1:]
 
 

@@ -73,7 +73,7 @@ def test_a_bin_holds_its_upper_edge() -> None:
     confidences = torch.tensor([0.5, 0.75, 1.0, 0.76], dtype=torch.float64)
     logits = torch.stack([confidences, 1 - confidences], 1).log()
     found = reliability(logits, torch.tensor([0, 1, 0, 0]), bins=4)
-    assert found.count.tolist() == [0, 1, 1, 2]
+    assert found.number.tolist() == [0, 1, 1, 2]
     assert found.correct.tolist() == [0, 1, 0, 2]
     assert found.error == pytest.approx((0.5 + 0.75 + 0.24) / 4)
 
@@ -84,7 +84,7 @@ def test_parts_of_a_set_add_up() -> None:
     parts = [reliability(x, y) for x, y in zip(logits.split(300), labels.split(300), strict=True)]
     for found, sums in zip(zip(*parts, strict=True), whole, strict=True):
         torch.testing.assert_close(torch.stack(found).sum(0), sums)
-    assert whole.count.sum() == len(labels)
+    assert whole.number.sum() == len(labels)
 
 
 def test_calibration_error_of_other_libraries() -> None:

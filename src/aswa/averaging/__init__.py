@@ -10,8 +10,9 @@
 
 `SGD`, `SWA`, `EMA`, `EarlyStopping`, `PolynomialDecay`, `ASWA` and `ReleasedASWA` share one
 protocol, `Averager`: `update` once an epoch, `step` once an optimizer step, `module` or `members()`
-to evaluate and deploy, `state_dict` to resume exactly. An averager only watches: it never changes
-the running model, its mode or torch's random state, so any number of them can ride on one run.
+to evaluate and deploy, `state_dict` to resume exactly. `SWAG` and `GatedSWAG` also draw models
+around SWA's and ASWA's mean. An averager only watches: it never changes the running model, its mode
+or torch's random state, so any number of them can ride on one run.
 
 Caveats:
 
@@ -32,21 +33,28 @@ from aswa.averaging.averager import Averager, Decision
 from aswa.averaging.batch_norm import has_batch_norm, recompute_batch_norm
 from aswa.averaging.early_stopping import EarlyStopping
 from aswa.averaging.ema import EMA
+from aswa.averaging.gated_swag import GatedSWAG
+from aswa.averaging.gaussian import Gaussian
 from aswa.averaging.polynomial_decay import PolynomialDecay
 from aswa.averaging.sgd import SGD
 from aswa.averaging.swa import SWA
+from aswa.averaging.swag import SWAG, multi_swag
 
 __all__ = [
     "ASWA",
     "EMA",
     "SGD",
     "SWA",
+    "SWAG",
     "AveragedModel",
     "Averager",
     "Decision",
     "EarlyStopping",
+    "GatedSWAG",
+    "Gaussian",
     "PolynomialDecay",
     "ReleasedASWA",
     "has_batch_norm",
+    "multi_swag",
     "recompute_batch_norm",
 ]

@@ -43,6 +43,7 @@ class ASWA(Scored):
     """
 
     _counters = (*Scored._counters, "n_epochs")
+    _caller_of_update = 5  # stack level of its line, from `_warn_of_statistics` in `_look`
 
     def __init__(
         self, model: nn.Module, start: int = 0, every: int = 1, **options: Unpack[ScoredOptions]
@@ -93,7 +94,7 @@ class ASWA(Scored):
             self._look_ahead = look_ahead
         look_ahead.look_ahead(self._weights, running, 1 / (self.n_averaged + 1))
         if self._batches is None:
-            self._warn_of_statistics(stacklevel=5)
+            self._warn_of_statistics(stacklevel=self._caller_of_update)
         else:
             recompute_batch_norm(look_ahead.module, self._batches, self._forward)
         return look_ahead

@@ -130,6 +130,10 @@ class Averager:
             self._warn_of_statistics(stacklevel=3)
         return [module]
 
+    def posterior(self, seed: int) -> list[nn.Module] | None:
+        """Models drawn from a distribution of weights; None from a method that has none."""
+        return None
+
     def step(self, model: nn.Module) -> None:
         """Call after each optimizer step. Most methods have nothing to do then."""
 

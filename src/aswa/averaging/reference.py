@@ -45,6 +45,37 @@ class ReferenceSWA:
         return torch.stack(self.epochs[self.start :: self.every]).mean(0)
 
 
+class ReferenceSWAG(ReferenceSWA):
+    """The mean with its Gaussian, from the stored models: no recursion, no sampling."""
+
+    def __init__(self, start: int = 0, every: int = 1, rank: int = 20, scale: float = 0.5) -> None:
+        super().__init__(start, every)
+        self.rank, self.scale = rank, scale
+
+    @property
+    def collected(self) -> Tensor:
+        """Θ_1 … Θ_n [n, P]."""
+        return torch.stack(self.epochs[self.start :: self.every])
+
+    @property
+    def variances(self) -> Tensor:
+        """Mean squared distance from the mean [P]."""
+        return (self.collected - self.weights).square().mean(0)
+
+    @property
+    def deviations(self) -> Tensor:
+        """Θ_i − mean(Θ_1 … Θ_i) of the last K models [k, P]."""
+        collected = self.collected
+        means = [collected[: i + 1].mean(0) for i in range(len(collected))]
+        return (collected - torch.stack(means))[-self.rank :]
+
+    @property
+    def covariance(self) -> Tensor:
+        """scale · (diag + D Dᵀ / (k − 1)) [P, P]."""
+        d = self.deviations
+        return self.scale * (torch.diag(self.variances) + d.T @ d / (len(d) - 1))
+
+
 class ReferenceEMA:
     """Explicit sum Σ (1 − β_t) β_{t+1} ⋯ β_T Θ_t, where β_0 is 0."""
 

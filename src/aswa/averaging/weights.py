@@ -127,7 +127,7 @@ class AveragedWeights:
 
     def take(self, other: AveragedWeights) -> None:
         """Θ_self ← Θ_other, to the last bit: masters, batch-norm statistics, counters."""
-        self._copy(self._masters(), other._masters())
+        self._copy(self.masters(), other.masters())
 
     def follow(self, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Be where `model` is, unless there is a device of one's own, and share what is frozen.
@@ -165,7 +165,7 @@ class AveragedWeights:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Name → tensor, copied, in the precision in which the average is kept; none is frozen."""
-        return {name: tensor.clone() for name, tensor in self._masters().items()}
+        return {name: tensor.clone() for name, tensor in self.masters().items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what `state_dict` gave, exactly.
@@ -173,7 +173,7 @@ class AveragedWeights:
         Raises:
             ValueError: names or shapes differ from this model's.
         """
-        own = self._masters()
+        own = self.masters()
         for name in own.keys() ^ state.keys():
             where = "the saved weights" if name in own else "this model"
             raise ValueError(
@@ -218,7 +218,7 @@ class AveragedWeights:
         state = named_state(self.module)
         return {name: t.detach() for name, t in state.items() if name not in self._frozen}
 
-    def _masters(self) -> dict[str, Tensor]:
+    def masters(self) -> dict[str, Tensor]:
         """Name → tensor of all that is kept, in the precision in which it is kept."""
         return {**self._state(), **self._fp32}
 

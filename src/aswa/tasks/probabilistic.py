@@ -59,19 +59,19 @@ class Reliability(NamedTuple):
     Reliabilities of parts of a set add up to that of the whole.
 
     Attributes:
-        count: predictions, [B].
+        number: of predictions, [B].
         confidence: sum of their greatest probabilities, [B].
         correct: how many of them are right, [B].
     """
 
-    count: Tensor
+    number: Tensor
     confidence: Tensor
     correct: Tensor
 
     @property
     def error(self) -> float:
         """Expected calibration error Σ_b |correct_b − confidence_b| / N (Guo et al. 2017)."""
-        return float((self.correct - self.confidence).abs().sum() / self.count.sum())
+        return float((self.correct - self.confidence).abs().sum() / self.number.sum())
 
 
 def reliability(logits: Tensor, labels: Tensor, bins: int = BINS) -> Reliability:
@@ -84,10 +84,10 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS) -> Reliability
     """
     confidence, predicted = logits.double().softmax(-1).max(-1)
     inner = torch.arange(1, bins, dtype=torch.float64, device=logits.device) / bins
-    number = torch.bucketize(confidence, inner)  # inner[b − 1] < confidence <= inner[b]
+    of = torch.bucketize(confidence, inner)  # inner[b − 1] < confidence <= inner[b]
     correct = (predicted == labels).double()
     sums = [
-        torch.zeros(bins, dtype=torch.float64, device=logits.device).index_add_(0, number, values)
+        torch.zeros(bins, dtype=torch.float64, device=logits.device).index_add_(0, of, values)
         for values in (torch.ones_like(confidence), confidence, correct)
     ]
     return Reliability(*sums)
