@@ -19,6 +19,7 @@ class Method(NamedTuple):
     path: str  # of a class with the protocol of `aswa.averaging.Averager`
     label: str  # in tables
     averages: bool = True  # weights; plain training and its best epoch do not
+    mean: str = ""  # label of the mean's row, NAME_mean, of a method whose own row is of samples
 
 
 KINDS: dict[str, str] = {
@@ -68,6 +69,10 @@ METHODS: dict[str, Method] = {
     "polynomial_decay": Method(
         "aswa.averaging.polynomial_decay:PolynomialDecay", "Polynomial decay"
     ),
+    "swag": Method("aswa.averaging.swag:SWAG", "SWAG", mean="SWAG (mean)"),
+    "swag_aswa": Method(
+        "aswa.averaging.gated_swag:GatedSWAG", "SWAG gated by ASWA", mean="SWAG gated (mean)"
+    ),
 }
 
 MIXINGS: dict[str, str] = {
@@ -93,6 +98,11 @@ AGGREGATES = {
     "greedy_soup": "Greedy soup",
     "ensemble": "Ensemble",
 }
+
+
+def mean_of(method: str) -> str:
+    """The name of the mean's row, beside that of a method's samples."""
+    return f"{method}_mean"
 
 
 def load(path: str) -> Any:

@@ -176,10 +176,12 @@ def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for key, value in options.items():
             if isinstance(value, float) and math.isinf(value):
                 options[key] = None  # no bound
-        start = options.get("start")
+        start, counts_steps = options.get("start"), options.get("unit") == "step"
+        if start is None and counts_steps:
+            raise ConfigError(f"{place}.start: null counts epochs; with unit=step give it in steps")
         if issubclass(schema, Starting) and "start" in options and start is None:
             start = options["start"] = int(epochs * schema.START)
-        if isinstance(start, int) and start >= epochs:
+        if isinstance(start, int) and start >= epochs and not counts_steps:
             raise ConfigError(
                 f"{place}.start={start}: nothing would be averaged in epochs={epochs}; "
                 f"take at most {epochs - 1}"

@@ -59,6 +59,21 @@ class PolynomialDecayOptions(Starting):
     start: int | None = setting(0, least=0)
 
 
+@dataclass(frozen=True)
+class SWAGOptions(SWAOptions):
+    unit: str = setting("epoch", choices=("epoch", "step"))
+    rank: int = setting(20, least=2)
+    scale: float = setting(0.5, least=0)
+    n_samples: int = setting(30, least=1)
+
+
+@dataclass(frozen=True)
+class GatedSWAGOptions(ASWAOptions):
+    rank: int = setting(20, least=2)
+    scale: float = setting(0.5, least=0)
+    n_samples: int = setting(30, least=1)
+
+
 METHOD_OPTIONS: dict[str, type[Any]] = {
     "sgd": NoOptions,
     "swa": SWAOptions,
@@ -68,4 +83,6 @@ METHOD_OPTIONS: dict[str, type[Any]] = {
     "aswa": ASWAOptions,
     **{name: ReleasedASWAOptions for name, each in METHODS.items() if each.path == RELEASED},
     "polynomial_decay": PolynomialDecayOptions,
+    "swag": SWAGOptions,
+    "swag_aswa": GatedSWAGOptions,
 }

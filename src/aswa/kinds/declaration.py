@@ -52,6 +52,9 @@ class TaskDeclaration:
     steps: str | None = None
     # Path of a function of a task and a method's members: a text that they write, for sample.txt.
     sample: str | None = None
+    # Path of a function of a task, members and a split, in place of the task's `metrics`: these,
+    # and diagrams of predicted probabilities, as of `aswa.tasks.probabilistic.diagrams`.
+    assess: str | None = None
 
 
 @dataclass(frozen=True)

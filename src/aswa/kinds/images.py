@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aswa.config.schema import setting
+from aswa.config.members import members, template
+from aswa.config.schema import setting, unknown
 from aswa.kinds.declaration import Filled, Kind, Metric, Plain, TaskDeclaration, fewer_epochs
 
 
@@ -23,6 +24,10 @@ class Images:
     train_size: int | None = setting(None, least=1)  # so many images only; tables then say so
     test_size: int | None = setting(None, least=1)
     augment_validation: bool = setting(False)  # score it cropped and flipped at random
+    # The dataset whose test images are out of distribution: its name, or what `fill_images` makes.
+    ood: dict[str, Any] | None = setting(
+        None, added=True, keys=("name", "folder", "classes", "sha256")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +43,25 @@ class Network:
 
 
 def metrics(options: Mapping[str, Any]) -> list[Metric]:
-    """Top-1 accuracy and cross-entropy."""
+    """Top-1 accuracy, cross-entropy (NLL), calibration, and what tells other images apart."""
     return [
         Metric("accuracy", "Accuracy", True, "classification"),
         Metric("loss", "Loss", False, "loss"),
+        Metric("ece", "ECE", False, "calibration"),
+        Metric("brier", "Brier", False, "calibration"),
+        Metric("aurc", "AURC", False, "calibration"),
+        Metric("ood_entropy", "OOD AUROC of entropy", True, "out of distribution"),
+        Metric("ood_information", "OOD AUROC of mutual information", True, "out of distribution"),
     ]
 
 
 def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
-    """Say what makes the run smaller than published: `4000 training images, 10 epochs`."""
+    """Say what makes the run smaller than published: `4000 training images, 10 epochs`.
+
+    And replace the name of a dataset of other images by what is needed to read it.
+    """
+    if isinstance(name := plain["dataset"].get("ood"), str):
+        plain["dataset"]["ood"] = _other_images(name)
     parts = []
     for split, word in (("train", "training"), ("test", "test")):
         if size := plain["dataset"].get(f"{split}_size"):
@@ -56,6 +71,16 @@ def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
     elif parts and not hyperparameters:
         parts.append(f"{plain['epochs']} epochs")
     return Filled(reduced=", ".join(parts) or None)
+
+
+def _other_images(name: str) -> Plain:
+    """Folder, classes and checksum of the test images of a member of conf/dataset."""
+    values = template("dataset", name)
+    if values.get("kind") != "images":
+        known = [n for n in members("dataset") if template("dataset", n).get("kind") == "images"]
+        raise unknown(f"dataset.ood={name}", name, known)
+    sha256 = (values.get("sha256") or {}).get("test")
+    return {key: values[key] for key in ("name", "folder", "classes")} | {"sha256": sha256}
 
 
 IMAGES = Kind(
@@ -68,6 +93,7 @@ IMAGES = Kind(
             "aswa.tasks.image_classification:ImageClassification",
             metrics,
             check_run="aswa.tasks.image_classification:check_run",
+            assess="aswa.tasks.image_classification:ImageClassification.assess",
         ),
     },
     fetching="aswa.data.fetching.cifar",

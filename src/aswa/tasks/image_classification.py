@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,17 @@ from aswa.data.cifar import read_cifar
 from aswa.data.folders import find_folder
 from aswa.data.validation_split import split_indices
 from aswa.models import image
+from aswa.tasks.probabilistic import (
+    auroc,
+    brier,
+    diagrams,
+    ece,
+    entropy,
+    mean_prediction,
+    mutual_information,
+    nll,
+    risk_coverage,
+)
 
 # Options of a model that its constructor does not take.
 TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "compile")
@@ -30,7 +41,7 @@ class ImageClassification:
 
     All images are on the device as bytes. A fixed list holds validation images out of the training
     images. Metrics are measured on images that are not augmented. Of several members the
-    probabilities are averaged.
+    probabilities are averaged. With `dataset.ood` the test images of another dataset are there too.
     """
 
     selection_metric = "accuracy"
@@ -50,6 +61,7 @@ class ImageClassification:
             train, valid = split_indices(
                 len(data.train_labels), options["valid_ratio"], options["train_size"]
             )
+            other = _other_images(config)
         except ValueError as error:
             raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
         splits = {
@@ -58,6 +70,7 @@ class ImageClassification:
             "test": (data.test_images[:tested], data.test_labels[:tested]),
         }
         self._splits = {name: (x.to(device), y.to(device)) for name, (x, y) in splits.items()}
+        self._other = None if other is None else other[:tested].to(device)
         self._mean, self._std = (
             torch.tensor(self._options[key], device=device) for key in ("mean", "std")
         )
@@ -120,29 +133,55 @@ class ImageClassification:
             generator = torch.Generator().set_state(torch.get_rng_state())
             crops = [numbers.to(self.device) for numbers in draw_crops(len(labels), generator)]
             images = crop_and_flip(images, *crops)
-        return self._measure([model], images, labels)[0]
+        logits, _ = self._predict([model], images)
+        return _accuracy(logits, labels)
 
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
-        """`accuracy` (top-1) and `loss` (mean cross-entropy)."""
-        accuracy, loss = self._measure(members, *self._splits[split])
-        return {"accuracy": accuracy, "loss": loss}
+        """`accuracy` (top-1), `loss` (NLL of the mean prediction), `ece`, `brier`, `aurc`.
+
+        On test, with `dataset.ood`, also how well images of the other dataset are told apart by the
+        entropy of the mean prediction, and by the mutual information of several members:
+        `ood_entropy`, `ood_information`.
+        """
+        return self.assess(members, split)[0]
+
+    def assess(
+        self, members: Sequence[nn.Module], split: str
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """`metrics`, and diagrams of the predicted probabilities."""
+        images, labels = self._splits[split]
+        logits, information = self._predict(members, images)
+        found = {
+            "accuracy": _accuracy(logits, labels),
+            "loss": nll(logits, labels),
+            "ece": ece(logits, labels),
+            "brier": brier(logits, labels),
+            "aurc": risk_coverage(logits, labels).area,
+        }
+        if split == "test" and self._other is not None:
+            others, other_information = self._predict(members, self._other)
+            found["ood_entropy"] = auroc(entropy(logits), entropy(others))
+            if len(members) > 1:  # one member agrees with itself about every image
+                found["ood_information"] = auroc(information, other_information)
+        return found, diagrams(logits, labels)
 
     @torch.no_grad()
-    def _measure(
-        self, members: Sequence[nn.Module], images: Tensor, labels: Tensor
-    ) -> tuple[float, float]:
-        """Accuracy and mean loss; each process counts its part of the images."""
+    def _predict(self, members: Sequence[nn.Module], images: Tensor) -> tuple[Tensor, Tensor]:
+        """`mean_prediction` [N, C] and mutual information [N]; processes share the images."""
         for member in members:
             member.eval()
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        batches = zip(images.split(EVALUATED_AT_ONCE), labels.split(EVALUATED_AT_ONCE), strict=True)
-        for number, (batch, right) in enumerate(batches):
+        found = torch.zeros(len(images), self.classes, device=self.device)
+        information = torch.zeros(len(images), dtype=torch.float64, device=self.device)
+        parts = zip(
+            *(x.split(EVALUATED_AT_ONCE) for x in (images, found, information)), strict=True
+        )
+        for number, (batch, logits, shared) in enumerate(parts):
             if number % distributed.world_size() == distributed.rank():
                 inputs = self._input(batch)
-                logits = mean_prediction([member(inputs).float() for member in members])
-                sums[0] += (logits.argmax(1) == right).sum()
-                sums[1] += F.cross_entropy(logits, right, reduction="sum").double()
-        return tuple((distributed.all_reduce_sum(sums) / len(labels)).tolist())
+                given = [member(inputs).float() for member in members]
+                logits.copy_(mean_prediction(given))
+                shared.copy_(mutual_information(given))
+        return distributed.all_reduce_sum(found), distributed.all_reduce_sum(information)
 
     def _input(self, images: Tensor) -> Tensor:
         """What the network sees of bytes [B, 3, 32, 32]."""
@@ -175,6 +214,8 @@ def check_run(config: RunConfig) -> None:
         ConfigError, FileNotFoundError
     """
     find_folder(config.dataset.folder, config.data_dir)
+    if other := config.dataset.options.get("ood"):
+        find_folder(other["folder"], config.data_dir)
     try:
         _built(config, torch.Generator())
     except ValueError as error:
@@ -187,12 +228,17 @@ def _built(config: RunConfig, generator: torch.Generator) -> nn.Module:
     return image.build(config.model.name, classes, generator=generator, **options)
 
 
-def mean_prediction(logits: list[Tensor]) -> Tensor:
-    """log of the members' mean softmax, [B, classes]; the logits themselves of one member."""
-    if len(logits) == 1:
-        return logits[0]
-    log_probabilities = torch.stack([each.log_softmax(1) for each in logits])
-    return log_probabilities.logsumexp(0) - math.log(len(logits))
+def _other_images(config: RunConfig) -> Tensor | None:
+    """Test images of `dataset.ood`, uint8 [n, 3, 32, 32]. Raises ValueError, as `read_cifar`."""
+    other = config.dataset.options.get("ood")
+    if other is None:
+        return None
+    folder = find_folder(other["folder"], config.data_dir)
+    return read_cifar(folder, other["classes"], {"test": other["sha256"]}).test_images
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
+    return float((logits.argmax(1) == labels).double().mean())
 
 
 class _Batches:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -183,3 +183,17 @@ def risk_coverage(logits: Tensor, labels: Tensor, points: int = COVERAGES) -> Ri
     share = torch.arange(1, min(points, n) + 1, dtype=torch.float64, device=expected.device)
     chosen = (share * n / min(points, n)).ceil().long() - 1
     return RiskCoverage(kept[chosen] / n, risk[chosen], float(risk.mean()))
+
+
+def diagrams(logits: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Reliability by bin and the risk-coverage curve, as plain lists for a record.
+
+    Args:
+        logits: [N, C].
+        labels: int64 [N].
+    """
+    bins, curve = reliability(logits, labels), risk_coverage(logits, labels)
+    return {
+        "reliability": {name: sums.tolist() for name, sums in bins._asdict().items()},
+        "risk_coverage": {"coverage": curve.coverage.tolist(), "risk": curve.risk.tolist()},
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from aswa import distributed
 from aswa.config import RunConfig
-from aswa.registry import AGGREGATES
+from aswa.registry import AGGREGATES, load, mean_of, methods
 from aswa.results.provenance import available_cores, git_state, versions
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
@@ -37,8 +37,8 @@ def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -
         "seed": config.seed,
         "config": config.resolved,
         "setting_id": config.setting_id,
-        "setting": config.setting,
-        "setting_ids": config.setting_ids,
+        "setting": _with_means(config, config.setting),
+        "setting_ids": _with_means(config, config.setting_ids),
         "metrics": config.metrics(dict.fromkeys(row["metric"] for row in found["rows"])),
         "methods": _labels(config),
         "versions": versions(),
@@ -49,16 +49,25 @@ def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -
         "rows": [{**row, **notes} for row in found["rows"]],
         "notes": notes,
         **{key: found[key] for key in measured},
-        **({"population": found["population"]} if "population" in found else {}),
+        **{key: found[key] for key in ("population", "diagrams") if key in found},
     }
 
 
 def _labels(config: RunConfig) -> dict[str, Any]:
     """What tables call each `optimizer` of the rows."""
-    labels = {name: config.method_labels[name] for name in config.methods}
+    known = methods()
+    labels = {name: known[name].label for name in config.methods}
+    labels |= {mean_of(name): known[name].mean for name in config.methods if known[name].mean}
     if config.population.members > 1:
         labels |= AGGREGATES
     return {name: {"label": label} for name, label in labels.items()}
+
+
+def _with_means(config: RunConfig, parts: dict[str, Any]) -> dict[str, Any]:
+    """A setting in which the rows of means have the options of their methods."""
+    said, known = parts["methods"], methods()
+    means = {mean_of(name): said[name] for name in config.methods if known[name].mean}
+    return {**parts, "methods": said | means}
 
 
 def _processor() -> str:
@@ -80,3 +89,33 @@ def method_rows(
         for split in ("train", "valid", "test")
         for metric, value in task.metrics(members, split).items()
     ]
+
+
+class Judge:
+    """Rows and diagrams of what methods offer, one method after another.
+
+    Attributes:
+        rows: every metric; those of samples for valid and test alone.
+        diagrams: method → curves of its predicted probabilities on test, from tasks that have them.
+    """
+
+    def __init__(self, config: RunConfig, task: Task) -> None:
+        path = config.kind.tasks[config.task.name].assess
+        self._assess: Callable[..., Any] | None = load(path) if path else None
+        self._task = task
+        self.rows: list[dict[str, Any]] = []
+        self.diagrams: dict[str, dict[str, Any]] = {}
+
+    def judge(
+        self, name: str, members: Sequence[nn.Module], epoch: int, drawn: bool = False
+    ) -> None:
+        """Add the rows of `name`; `drawn` are members that are samples, which are many."""
+        for split in ("valid", "test") if drawn else ("train", "valid", "test"):
+            if self._assess is None:
+                found = self._task.metrics(members, split)
+            else:
+                found, curves = self._assess(self._task, members, split)
+                if split == "test":
+                    self.diagrams[name] = curves
+            about = {"optimizer": name, "split": split, "epoch": epoch}
+            self.rows += [{**about, "metric": m, "value": value} for m, value in found.items()]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from aswa.averaging import Averager, Decision
 from aswa.config import ConfigError, RunConfig
-from aswa.registry import load, methods
+from aswa.registry import load, mean_of, methods
 
 DERIVED = {"averager", "follows"}
 
@@ -88,3 +88,22 @@ def build_riders(
             raise ConfigError(f"optimizer.{name}: {error}") from None
         riders[name] = Rider(averager, model)
     return riders
+
+
+class Offered(NamedTuple):
+    """What a method offers under a name of rows."""
+
+    name: str
+    members: list[nn.Module]
+    epoch: int  # that last changed them
+    drawn: bool  # they are samples of a distribution, as many as the method was asked for
+
+
+def offered(riders: Mapping[str, Rider], seed: int) -> Iterator[Offered]:
+    """Of every method its members; of one with a distribution its samples, then its mean."""
+    for name, rider in riders.items():
+        samples = rider.averager.posterior(seed)
+        if samples is not None:
+            yield Offered(name, samples, rider.changed, True)
+            name = mean_of(name)
+        yield Offered(name, rider.averager.members(), rider.changed, False)

@@ -171,8 +171,11 @@ class _Session:
             self.report(f"not declared by task={config.task.name}: {', '.join(unknown)}")
         if self.first:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
-            self._write(record, history, work.weights())
-            self._write_sample(task, work.weights())
+            sample = config.kind.tasks[config.task.name].sample
+            weights = work.weights() if config.save_weights or sample else {}
+            self._write(record, history, weights)
+            if sample:
+                self._write_sample(load(sample), task, weights)
         return record
 
     def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
@@ -231,15 +234,15 @@ class _Session:
         self.checkpoints.remove()
         self.trackers.finish(record)
 
-    def _write_sample(self, task: Task, weights: dict[str, list[nn.Module]]) -> None:
-        """What the last averaging method writes, for tasks whose models write."""
-        sample = self.config.kind.tasks[self.config.task.name].sample
-        averaging = [name for name in weights if methods()[name].averages]
-        if sample is None or not averaging:
-            return
-        if text := load(sample)(task, weights[averaging[-1]]):
+    def _write_sample(
+        self, sample: Callable[..., str], task: Task, weights: dict[str, list[nn.Module]]
+    ) -> None:
+        """What the last method that averages into one model writes."""
+        known = methods()
+        names = [n for n in self.config.methods if known[n].averages and len(weights[n]) == 1]
+        if names and (text := sample(task, weights[names[-1]])):
             write_bytes(self.folder.path / SAMPLE, f"{text}\n".encode())
-            self.report(f"{self.config.title}: {averaging[-1]} writes, after |:\n{text}\n")
+            self.report(f"{self.config.title}: {names[-1]} writes, after |:\n{text}\n")
 
 
 def _seconds(measured: dict[str, float], checkpoints: Checkpoints) -> dict[str, float]:

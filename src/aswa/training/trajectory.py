@@ -25,8 +25,8 @@ from aswa.training.learner import (
     tf32,
 )
 from aswa.training.population import aggregate_rows, build_mixing, described
-from aswa.training.record import method_rows
-from aswa.training.riders import build_riders
+from aswa.training.record import Judge
+from aswa.training.riders import build_riders, offered
 from aswa.training.timers import Timed, Timers
 
 CURVE_POINTS = 16  # validation scores on the learning curves of methods that measure none
@@ -231,15 +231,16 @@ class Trajectory:
 
     def weights(self) -> dict[str, list[nn.Module]]:
         """What each method offers: one module or several, with statistics that belong to them."""
-        return {name: rider.averager.members() for name, rider in self.riders.items()}
+        return {each.name: each.members for each in offered(self.riders, self.config.seed)}
 
     def record(self) -> dict[str, Any]:
         """What the methods offer, evaluated, on the test split for the only time."""
-        rows: list[dict[str, Any]] = []
+        judge = Judge(self.config, self.task)
+        rows = judge.rows
         with self.timers.measure("evaluate"):
-            for name, rider in self.riders.items():
-                self.stage(f"evaluating {name}")
-                rows += method_rows(self.task, name, rider.averager.members(), rider.changed)
+            for each in offered(self.riders, self.config.seed):
+                self.stage(f"evaluating {each.name}")
+                judge.judge(*each)
             of_members: dict[str, Any] = {}
             if len(self._models) > 1:
                 self.stage("evaluating members")
@@ -252,6 +253,7 @@ class Trajectory:
         seen = [v for rider in self.riders.values() for v in rider.valid if v is not None]
         return {
             **of_members,
+            **({"diagrams": judge.diagrams} if judge.diagrams else {}),
             "rows": rows,
             "collapsed": max(valid + seen) < self.task.chance + COLLAPSED * abs(self.task.chance),
             "decisions": {name: r.counts for name, r in self.riders.items() if r.counts},
