@@ -58,7 +58,7 @@ class Adapters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptedGPTOptions(Adapters, GPTOptions):
+class AdaptedGPTOptions(Adapters):
     """Of adapters on a base that the project trained: known by its run_id and its checksum."""
 
     layers: int | None = setting(None, least=1)  # None: what the record of the base says

@@ -171,11 +171,10 @@ class _Session:
             self.report(f"not declared by task={config.task.name}: {', '.join(unknown)}")
         if self.first:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
-            sample = config.kind.tasks[config.task.name].sample
-            weights = work.weights() if config.save_weights or sample else {}
+            weights = work.weights() if config.save_weights or declared.sample else {}
             self._write(record, history, weights)
-            if sample:
-                self._write_sample(load(sample), task, weights)
+            if declared.sample:
+                self._write_sample(load(declared.sample), task, weights)
         return record
 
     def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
@@ -238,11 +237,11 @@ class _Session:
         self, sample: Callable[..., str], task: Task, weights: dict[str, list[nn.Module]]
     ) -> None:
         """What the last method that averages into one model writes."""
-        known = methods()
-        names = [n for n in self.config.methods if known[n].averages and len(weights[n]) == 1]
+        averaging = (name for name in self.config.methods if methods()[name].averages)
+        names = [name for name in averaging if len(weights[name]) == 1]
         if names and (text := sample(task, weights[names[-1]])):
             write_bytes(self.folder.path / SAMPLE, f"{text}\n".encode())
-            self.report(f"{self.config.title}: {names[-1]} writes, after |:\n{text}\n")
+            self.report(f"{self.config.title}: {names[-1]} writes after |:\n{text}\n")
 
 
 def _seconds(measured: dict[str, float], checkpoints: Checkpoints) -> dict[str, float]:

@@ -35,10 +35,9 @@ class LowRankLinear(nn.Module):
         super().__init__()
         self.base, self.scale = base.requires_grad_(False), alpha / r
         self.dropout = nn.Dropout(dropout)
-        like = {"dtype": base.weight.dtype}
         bound = 1 / math.sqrt(base.in_features)
-        a = torch.empty(r, base.in_features, **like).uniform_(-bound, bound, generator=generator)
-        self.A = nn.Parameter(a.to(base.weight.device))
+        a = torch.empty(r, base.in_features).uniform_(-bound, bound, generator=generator)
+        self.A = nn.Parameter(a.to(base.weight))
         self.B = nn.Parameter(base.weight.new_zeros(base.out_features, r))
 
     def forward(self, x: Tensor) -> Tensor:
