@@ -7,7 +7,7 @@ import yaml
 
 from aswa.config import ConfigError, load
 from aswa.files import conf_dir
-from aswa.training.learner import learning_rate
+from aswa.training.rates import learning_rate
 
 TABLES = {
     (name, table, model): row

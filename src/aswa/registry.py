@@ -25,6 +25,7 @@ class Method(NamedTuple):
 KINDS: dict[str, str] = {
     "knowledge_graph": "aswa.kinds.graphs:KNOWLEDGE_GRAPH",
     "images": "aswa.kinds.images:IMAGES",
+    "text": "aswa.kinds.text:TEXT",
 }
 
 MODELS: dict[str, str] = {
@@ -44,6 +45,8 @@ MODELS: dict[str, str] = {
         ("wide_resnet10x1", "wide_resnet10x2", "wide_resnet28x10"),
         "aswa.models.image.wide_resnet:WideResNet",
     ),
+    "gpt": "aswa.models.text.gpt:GPT",
+    "gpt_lora": "aswa.models.text.adapted_gpt:build",
 }
 
 RELEASED = "aswa.averaging.aswa_released:ReleasedASWA"

@@ -38,18 +38,24 @@ class MemberConfig:
 class BaseOptimizerConfig:
     """A member of conf/base_optimizer: the update rule under all methods."""
 
-    name: str = setting(choices=("adam", "sgd", "adagrad"))
+    name: str = setting(choices=("adam", "adamw", "sgd", "adagrad"))
     weight_decay: float = setting(0.0, least=0)
     momentum: float = setting(0.0, least=0, below=1)
+    betas: list[Any] | None = setting(None)  # of adamw
+    clip: float | None = setting(None, above=0)  # largest norm of the gradients
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """A member of conf/schedule: the learning rate by epoch."""
+    """A member of conf/schedule: the learning rate by epoch, or by step after a warm-up."""
 
-    name: str = setting(choices=("constant", "swa", "fair", "cosine"))
+    name: str = setting(
+        choices=("constant", "swa", "fair", "cosine", "warmup_constant", "warmup_cosine")
+    )
     start: int | None = setting(None, least=0)
     swa_lr: float | None = setting(None, least=0)
+    warmup: int | None = setting(None, least=0)  # optimizer steps
+    last: float | None = setting(None, least=0, most=1)  # share of lr at the last step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,10 @@ class TaskDeclaration:
     # are not here. A sweep asks it before anything is launched.
     check_run: str | None = None
     names: str | None = None  # path of a function of a task: what its ids stand for
+    # Path of a function of a task: its optimizer steps an epoch, which schedules by step need.
+    steps: str | None = None
+    # Path of a function of a task and a method's members: a text that they write, for sample.txt.
+    sample: str | None = None
     # Path of a function of a task, members and a split, in place of the task's `metrics`: these,
     # and diagrams of predicted probabilities, as of `aswa.tasks.probabilistic.diagrams`.
     assess: str | None = None

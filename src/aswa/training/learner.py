@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from aswa import distributed
-from aswa.config import BaseOptimizerConfig, RunConfig, ScheduleConfig
+from aswa.config import BaseOptimizerConfig, RunConfig
 from aswa.tasks.task import Task
+from aswa.training.rates import rates
 
 
 class Learner:
@@ -28,6 +28,7 @@ class Learner:
 
     Attributes:
         batches: trained so far of the unfinished epoch.
+        rates: of learning.
         generators: states of the global generators while another learner is at work.
     """
 
@@ -36,9 +37,11 @@ class Learner:
         self._member = f"member {number} " if number else ""
         first = self._stream("initial weights", shared=config.population.shared_init)
         self.model = task.build_model(first)
+        self._trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(
             config.base_optimizer, self.model, config.lr, task.sparse_gradient
         )
+        self.rates, self._clip = rates(config, task), config.base_optimizer.clip
         # fp16 gradients are scaled, so that small ones do not vanish; otherwise this does nothing.
         fp16 = config.precision == "fp16"
         self.scaler = torch.amp.GradScaler(task.device.type, enabled=fp16)
@@ -52,10 +55,8 @@ class Learner:
 
     def begin(self, epoch: int) -> None:
         """Prepare for the batches of `epoch` (from 0) that are not yet trained."""
-        config = self._config
-        rate = learning_rate(config.schedule, config.lr, epoch, config.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._epoch = epoch
+        self._set_rate()
         self.model.train()
         stream = self._stream(f"epoch {epoch}")
         seed = int(torch.randint(2**62, (), generator=stream))
@@ -73,14 +74,24 @@ class Learner:
         if batch is None:
             return False
         loss, n = batch
+        if self.rates.steps is not None:
+            self._set_rate()
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
+        if self._clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self._trained, self._clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self._total += loss.detach() * n
         self._n_examples += n
         self.batches += 1
         return True
+
+    def _set_rate(self) -> None:
+        rate = self.rates.at(self._epoch, self.batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
 
     @property
     def loss(self) -> float:
@@ -136,38 +147,26 @@ def set_global_generators(device: torch.device, states: list[Tensor]) -> None:
 def build_optimizer(
     config: BaseOptimizerConfig, model: nn.Module, lr: float, sparse_gradient: bool
 ) -> torch.optim.Optimizer:
-    """Adam, SGD or Adagrad over the model's trainable parameters, fused where torch has it."""
+    """AdamW, Adam, SGD or Adagrad over the model's trainable parameters, fused where torch has it.
+
+    AdamW decays matrices alone, not the scales and shifts of norms.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     decay = config.weight_decay
+    if config.name == "adamw":
+        groups = [
+            {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": decay},
+            {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+        ]
+        first, second = config.betas or (0.9, 0.999)
+        kept = [group for group in groups if group["params"]]
+        return torch.optim.AdamW(kept, lr, betas=(first, second), fused=True)
     if config.name == "adam":
         return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=True)
     if config.name == "adagrad":
         return torch.optim.Adagrad(parameters, lr, weight_decay=decay)
     fused = None if sparse_gradient else True
     return torch.optim.SGD(parameters, lr, config.momentum, weight_decay=decay, fused=fused)
-
-
-def learning_rate(schedule: ScheduleConfig, lr: float, epoch: int, epochs: int) -> float:
-    """The rate of one epoch.
-
-    Args:
-        schedule: `constant`; `swa`, from `lr` to `swa_lr` (None: half of it), flat to half of
-            `start` (None: three quarters of the run), linear to nine tenths, then flat, as in the
-            code of Izmailov et al. 2018;
-            `fair`, the same with numbers that follow from the method; or `cosine`, to zero.
-        lr: the initial rate.
-        epoch: from 0.
-        epochs: of the whole run.
-    """
-    if schedule.name == "cosine":
-        return lr * (1 + math.cos(math.pi * epoch / epochs)) / 2
-    if schedule.name in ("swa", "fair"):
-        swa_lr = lr / 2 if schedule.swa_lr is None else schedule.swa_lr
-        start = epochs * 3 // 4 if schedule.start is None else schedule.start
-        t = epoch / max(1, start)
-        fraction = min(max((t - 0.5) / 0.4, 0.0), 1.0)
-        return lr + (swa_lr - lr) * fraction
-    return lr
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:

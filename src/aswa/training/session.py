@@ -16,7 +16,7 @@ from torch import nn
 from aswa import distributed
 from aswa.config import ConfigError, RunConfig
 from aswa.files import write_bytes
-from aswa.registry import load
+from aswa.registry import load, methods
 from aswa.results.folder import RunFolder
 from aswa.results.provenance import available_cores
 from aswa.results.store import SCHEMA
@@ -34,6 +34,7 @@ Report = Callable[[str], None]
 OnEpoch = Callable[[Any], object]
 NOTHING = Display()
 LONG_EPOCH = 5.0  # seconds, above which a word on threads is due
+SAMPLE = "sample.txt"  # what a language model wrote at the end
 TRACEBACK = "traceback.txt"  # of a run that failed, beside its status
 
 
@@ -172,7 +173,10 @@ class _Session:
             self.report(f"not declared by task={config.task.name}: {', '.join(unknown)}")
         if self.first:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
-            self._write(record, history, work.weights() if config.save_weights else {})
+            weights = work.weights() if config.save_weights or declared.sample else {}
+            self._write(record, history, weights)
+            if declared.sample:
+                self._write_sample(load(declared.sample), task, weights)
         return record
 
     def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
@@ -232,6 +236,16 @@ class _Session:
         self.folder.write_status(record["status"], **self.about, **ended)
         self.checkpoints.remove()
         self.trackers.finish(record)
+
+    def _write_sample(
+        self, sample: Callable[..., str], task: Task, weights: dict[str, list[nn.Module]]
+    ) -> None:
+        """What the last method that averages into one model writes."""
+        averaging = (name for name in self.config.methods if methods()[name].averages)
+        names = [name for name in averaging if len(weights[name]) == 1]
+        if names and (text := sample(task, weights[names[-1]])):
+            write_bytes(self.folder.path / SAMPLE, f"{text}\n".encode())
+            self.report(f"{self.config.title}: {names[-1]} writes after |:\n{text}\n")
 
 
 def _seconds(measured: dict[str, float], checkpoints: Checkpoints) -> dict[str, float]:

@@ -20,7 +20,6 @@ from aswa.tasks.task import Task
 from aswa.training.learner import (
     Learner,
     global_generators,
-    learning_rate,
     set_global_generators,
     tf32,
 )
@@ -170,7 +169,7 @@ class Trajectory:
             learner.forget()
 
     def _rate(self, epoch: int) -> float:
-        return learning_rate(self.config.schedule, self.config.lr, epoch, self.epochs)
+        return self.learners[0].rates.last(epoch)
 
     def _train(self) -> float:
         for learner in self.learners:

@@ -1,0 +1,1 @@
+"""Texts: their files, the alphabet they are folded to, vocabularies."""

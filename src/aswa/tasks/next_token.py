@@ -1,0 +1,74 @@
+"""How well models predict the next token of a text, in windows that depend on the text alone.
+
+A text of n tokens has n − 1 predictions. Windows of `context` inputs follow one another from the
+first token on, the last one may be shorter, and every token but the first is predicted once.
+Windows are evaluated `EVALUATED_AT_ONCE` tokens at a time, whatever the batch size of training is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aswa.tasks.probabilistic import Reliability, mean_prediction, reliability
+
+EVALUATED_AT_ONCE = 4096  # tokens; a constant, so that scores do not depend on batch_size
+
+
+def windows(tokens: Tensor, context: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs and targets [B, T] of all predictions of tokens [n], each once."""
+    inputs, targets = tokens[:-1], tokens[1:]
+    whole = len(inputs) // context * context
+    rows = max(1, EVALUATED_AT_ONCE // context)
+    pairs = [each[:whole].view(-1, context).split(rows) for each in (inputs, targets)]
+    if whole:
+        yield from zip(*pairs, strict=True)
+    if whole < len(inputs):
+        yield inputs[whole:].unsqueeze(0), targets[whole:].unsqueeze(0)
+
+
+@torch.no_grad()
+def summed_loss(model: Callable[[Tensor], Tensor], tokens: Tensor, context: int) -> float:
+    """Negative log-likelihood of tokens [n] but the first, in nats, of a model in eval mode."""
+    if isinstance(model, nn.Module):
+        model.eval()
+    total = torch.zeros((), dtype=torch.float64, device=tokens.device)
+    for inputs, targets in windows(tokens, context):
+        logits = model(inputs).float().flatten(0, 1)
+        total += F.cross_entropy(logits, targets.flatten(), reduction="sum").double()
+    return float(total)
+
+
+@torch.no_grad()
+def next_token_metrics(
+    members: Sequence[nn.Module], tokens: Tensor, context: int
+) -> dict[str, float]:
+    """`loss`, `accuracy`, `ece` and `brier` of the members' mean probabilities, token by token.
+
+    The exact mixture of a text would weigh members by how likely they made what came before; the
+    mean of each token's probabilities is what ensembles of language models use.
+
+    Args:
+        tokens: int64 [n].
+        context: longest input of the members.
+    """
+    for member in members:
+        member.eval()
+    sums = torch.zeros(3, dtype=torch.float64, device=tokens.device)
+    parts: list[Reliability] = []
+    for inputs, targets in windows(tokens, context):
+        right = targets.flatten()
+        each = [member(inputs).float().flatten(0, 1) for member in members]
+        mean = mean_prediction(each)
+        p = mean.softmax(1)
+        of_right = p.gather(1, right[:, None])
+        sums[0] += F.cross_entropy(mean, right, reduction="sum").double()
+        sums[1] += (mean.argmax(1) == right).sum()
+        sums[2] += (p.square().sum(1, keepdim=True) - 2 * of_right + 1).sum().double()
+        parts.append(reliability(mean, right))
+    loss, accuracy, brier = (sums / (len(tokens) - 1)).tolist()
+    whole = Reliability(*(torch.stack(values).sum(0) for values in zip(*parts, strict=True)))
+    return {"loss": loss, "accuracy": accuracy, "ece": whole.error, "brier": brier}
