@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ METHODS: dict[str, tuple[type[Averager], dict[str, Any]]] = {
     "swa": (SWA, {}), "ema": (EMA, {"decay": 0.8}), "aswa": (ASWA, {}),
 }  # fmt: skip
 EPOCHS = 8
+ROOT = Path(__file__).parents[1]
 
 
 def plain() -> nn.Sequential:
@@ -132,8 +136,22 @@ def test_shards_average_as_whole_models_do_and_reshard(tmp_path: Path) -> None:
         weights, decisions = torch.load(tmp_path / f"{world}.pt", weights_only=False)
         assert decisions == whole.decisions[-len(decisions) :]
         for name, expected in whole.weights().items():
-            torch.testing.assert_close(weights[name], expected, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(weights[name], expected, rtol=0, atol=1e-6)
     assert len(set(whole.decisions)) > 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
+def test_a_rank_of_four_holds_its_shards_and_a_quarter_more(tmp_path: Path) -> None:
+    """What averaging adds at its peak: a set of shards (ASWA: two), and temporaries."""
+    words = ["--layers", "16", "--cases", "EMA", "ASWA", "--out", str(tmp_path / "found.json")]
+    command = [sys.executable, "-m", "benchmarks.averaging.sharded_memory", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if "clear_refs" in done.stderr:
+        pytest.skip("the peak of memory cannot be reset here")
+    assert done.returncode == 0, done.stderr
+    for row in json.loads((tmp_path / "found.json").read_text())["rows"]:
+        assert row["shards_mib"] == 64  # a quarter of the model
+        assert row["sets"] - 0.05 < row["peak"] <= row["bound"], row
 
 
 def tensor_parallel(rank: int, world: int, folder: str) -> None:
@@ -166,6 +184,9 @@ def refused(rank: int, world: int, folder: str) -> None:
     for build in (None, lambda: fully_shard(nn.Linear(8, 3))):
         with pytest.raises(ValueError, match="build="):
             SWA(sharded(), build=build).update(sharded(), minus_loss)
+    for build in (None, sharded):  # shards on another device than the running model's
+        with pytest.raises(ValueError, match=r"leave device= out.*CPUOffloadPolicy"):
+            SWA(sharded(), device="cpu", build=build)
     distributed.destroy_process_group()
 
 

@@ -71,14 +71,14 @@ def member_file(group: str, name: str) -> Path | None:
 def template(group: str, name: str) -> dict[str, Any]:
     """The keys and usual values of a member, without its `defaults`; empty if it is unknown."""
     path = member_file(group, name)
-    values = _parsed(path.read_text()) if path else _recorded.get((group, name), {})
+    values = _parsed(path.read_text("utf-8")) if path else _recorded.get((group, name), {})
     return {key: value for key, value in values.items() if key != "defaults"}
 
 
 def composed_of(group: str, name: str) -> set[str]:
     """The keys that a member's file and those of its `defaults` have, but for `name`."""
     path = member_file(group, name)
-    values = dict(_parsed(path.read_text()) if path else _recorded.get((group, name), {}))
+    values = dict(_parsed(path.read_text("utf-8")) if path else _recorded.get((group, name), {}))
     parts = [part for part in values.pop("defaults", []) if part != "_self_"]
     return (values.keys() - {"name"}).union(*(composed_of(group, part) for part in parts))
 

@@ -107,6 +107,6 @@ def help_text() -> str:
 def _about(group: str, name: str) -> str:
     """The first line of the comment of a member's file."""
     path = member_file(group, name)
-    lines = path.read_text().splitlines() if path else []
+    lines = path.read_text("utf-8").splitlines() if path else []
     comments = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
     return next((line for line in comments if line and not line.startswith("@package")), "")
