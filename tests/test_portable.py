@@ -75,7 +75,7 @@ assert record["status"] == "done"
 
 
 def test_no_call_that_windows_has_not() -> None:
-    """Locks are filelock's, which takes msvcrt there. `os.rename` fails there over a file that exists."""
+    """Locks are filelock's, which takes msvcrt there; `os.rename` there replaces no file."""
     absent = {"os.fork", "os.rename", "os.symlink", "os.link", "os.killpg", "os.mkfifo"}
     for path in SOURCE.rglob("*.py"):
         tree = ast.parse(path.read_text("utf-8"))

@@ -84,8 +84,8 @@ class Averager:
         sharded = build is not None or any(map(is_sharded, self._running.parameters()))
         if sharded and device is not None:
             raise ValueError(
-                "the average of a sharded model is kept where its shards are; leave device= out, and "
-                "for an average on the CPU give fully_shard a CPUOffloadPolicy"
+                "the average of a sharded model is kept where its shards are; leave device= out, "
+                "and for an average on the CPU give fully_shard a CPUOffloadPolicy"
             )
         self._frozen = frozenset(
             name for name, p in self._running.named_parameters() if not p.requires_grad
