@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-GROUP_BYTES = 1 << 23  # large enough for a bus, small beside a model
+GROUP_BYTES = 1 << 22  # large enough for a bus, small beside a model
 Pair = tuple[Tensor, Tensor]
 
 

@@ -15,8 +15,10 @@ from aswa.files import conf_dir
 
 GROUPS = (
     "dataset", "model", "task", "optimizer", "base_optimizer", "schedule", "population",
-    "tracker", "experiment",
+    "tracker", "published", "experiment",
 )  # fmt: skip
+
+RECIPES = ("published", "experiment")  # set other groups, and are no part of a run
 
 _added: list[Path] = []
 _recorded: dict[tuple[str, str], dict[str, Any]] = {}
@@ -58,8 +60,9 @@ def folders_of_members() -> list[Path]:
 
 def members(group: str) -> list[str]:
     """Names that `group=` takes."""
-    found = (folder / group for folder in folders_of_members())
-    return sorted({path.stem for folder in found for path in folder.glob("*.yaml")})
+    found = [folder / group for folder in folders_of_members()]
+    paths = (path.relative_to(folder) for folder in found for path in folder.rglob("*.yaml"))
+    return sorted({path.with_suffix("").as_posix() for path in paths})
 
 
 def member_file(group: str, name: str) -> Path | None:
