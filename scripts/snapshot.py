@@ -177,6 +177,7 @@ def facts(run: Run, reference: str) -> dict[str, object]:
         found |= {f"{made}{ending(method, reference)}": n for made, n in counts.items()}
     found |= {f"members_{method}": n for method, n in run.members.items()}
     found |= {f"seconds_{part}": number for part, number in run.seconds.items()}
+    found |= {"commit": str(run.git["sha"])[:10], "cpu": run.hardware["cpu"]}
     return found | {"device": run.device, "torch": run.versions["torch"]}
 
 

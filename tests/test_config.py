@@ -15,7 +15,7 @@ import yaml
 
 import aswa.config
 from aswa.config import ConfigError, RunConfig
-from aswa.config.members import GROUPS, members, template
+from aswa.config.members import GROUPS, RECIPES, members, template
 from aswa.files import conf_dir
 from aswa.registry import METHODS, MODELS
 
@@ -49,21 +49,21 @@ def test_every_member_of_every_group_composes(group: str, member: str) -> None:
     kind = KINDS.get((group, member), "knowledge_graph")
     dataset, model = PARTNERS[kind]
     words = [f"dataset={dataset}", f"model={model}", f"{group}={member}"]
-    if group == "experiment":
-        words = [f"experiment={member}"]
+    if group in RECIPES:
+        words = [f"{group}={member}"]
     if group == "dataset" or kind == "images":
         words.append("lr=0.01")
     if member == "own":
         words += ["dataset.folder=mine", "dataset.name=own"]
     config = load(*words)
-    if group == "experiment":
+    if group in RECIPES:
         assert config.optimizer in members("optimizer")
     else:
         chosen = getattr(config, group)
         assert getattr(chosen, "name", chosen) == member
 
 
-RECIPES = sorted((conf_dir() / "experiment").glob("*.yaml"))
+FILES = sorted((conf_dir() / "experiment").glob("*.yaml"))
 
 
 def axes_of(path: Path) -> dict[str, list[str]]:
@@ -78,7 +78,7 @@ def axes_of(path: Path) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_value_of_a_recipe_can_start(path: Path) -> None:
     """Each value of each axis once."""
     axes = axes_of(path).values()
@@ -87,7 +87,7 @@ def test_every_value_of_a_recipe_can_start(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_run_of_a_recipe_can_start(path: Path) -> None:
     """All names of its sweep fit together."""
     axes = axes_of(path)

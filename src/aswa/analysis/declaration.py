@@ -97,7 +97,7 @@ def load_declaration(name: str = "default") -> Declaration:
     plain: dict[str, Any] = {str(key): value for key, value in content.items()}
     if registered := plain.get("registration"):
         try:
-            plain["registration"] = (path.parent / str(registered)).read_text()
+            plain["registration"] = (path.parent / str(registered)).read_text("utf-8")
         except OSError as error:
             raise ValueError(f"{path}: registration: {registered}: {error.strerror}") from None
     return parse_declaration(plain, str(path))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-GROUP_BYTES = 1 << 26  # large enough for the bus, small beside a model
+GROUP_BYTES = 1 << 22  # large enough for a bus, small beside a model
 Pair = tuple[Tensor, Tensor]
 
 
@@ -64,11 +64,12 @@ def groups(pairs: Sequence[Pair], limit: int = GROUP_BYTES) -> Iterator[list[Pai
     group: list[Pair] = []
     size = 0
     for pair in pairs:
-        if group and size + pair[1].nbytes > limit:
+        more = max(tensor.nbytes for tensor in pair)
+        if group and size + more > limit:
             yield group
             group, size = [], 0
         group.append(pair)
-        size += pair[1].nbytes
+        size += more
     if group:
         yield group
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from aswa.config import fill
-from aswa.config.members import GROUPS, add_folders, members, template
+from aswa.config.members import GROUPS, RECIPES, add_folders, members, template
 from aswa.config.run_config import (
     BaseOptimizerConfig,
     DatasetConfig,
@@ -70,9 +70,10 @@ def resolve(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
         plain = typing.cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from None
-    plain.pop("experiment", None)
+    for group in RECIPES:
+        plain.pop(group, None)
     for group in GROUPS:
-        if group not in ("task", "experiment"):
+        if group not in ("task", *RECIPES):
             _check_chosen(group, plain.get(group))
     fill.fill_name(plain["dataset"])
     name = plain["dataset"].get("kind")
@@ -117,7 +118,7 @@ def resolve(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
 def _is_said(override: str) -> bool:
     """An override that a title does not name otherwise, and that can change a result."""
     key = override.lstrip("+~").partition("=")[0]
-    named = {"dataset", "dataset.name", "model", "task", "optimizer", "seed", "experiment"}
+    named = {"dataset", "dataset.name", "model", "task", "optimizer", "seed", *RECIPES}
     of_dataset = {f"dataset.{each}" for each in neutral_keys(DatasetConfig)}
     neutral = key.partition(".")[0] in neutral_keys(RunConfig)  # and all below it
     return key not in named | of_dataset and not neutral and not key.startswith("hydra")

@@ -15,8 +15,10 @@ from aswa.files import conf_dir
 
 GROUPS = (
     "dataset", "model", "task", "optimizer", "base_optimizer", "schedule", "population",
-    "tracker", "experiment",
+    "tracker", "published", "experiment",
 )  # fmt: skip
+
+RECIPES = ("published", "experiment")  # set other groups, and are no part of a run
 
 _added: list[Path] = []
 _recorded: dict[tuple[str, str], dict[str, Any]] = {}
@@ -58,8 +60,9 @@ def folders_of_members() -> list[Path]:
 
 def members(group: str) -> list[str]:
     """Names that `group=` takes."""
-    found = (folder / group for folder in folders_of_members())
-    return sorted({path.stem for folder in found for path in folder.glob("*.yaml")})
+    found = [folder / group for folder in folders_of_members()]
+    paths = (path.relative_to(folder) for folder in found for path in folder.rglob("*.yaml"))
+    return sorted({path.with_suffix("").as_posix() for path in paths})
 
 
 def member_file(group: str, name: str) -> Path | None:
@@ -71,14 +74,14 @@ def member_file(group: str, name: str) -> Path | None:
 def template(group: str, name: str) -> dict[str, Any]:
     """The keys and usual values of a member, without its `defaults`; empty if it is unknown."""
     path = member_file(group, name)
-    values = _parsed(path.read_text()) if path else _recorded.get((group, name), {})
+    values = _parsed(path.read_text("utf-8")) if path else _recorded.get((group, name), {})
     return {key: value for key, value in values.items() if key != "defaults"}
 
 
 def composed_of(group: str, name: str) -> set[str]:
     """The keys that a member's file and those of its `defaults` have, but for `name`."""
     path = member_file(group, name)
-    values = dict(_parsed(path.read_text()) if path else _recorded.get((group, name), {}))
+    values = dict(_parsed(path.read_text("utf-8")) if path else _recorded.get((group, name), {}))
     parts = [part for part in values.pop("defaults", []) if part != "_self_"]
     return (values.keys() - {"name"}).union(*(composed_of(group, part) for part in parts))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from aswa.config.members import GROUPS, members, template
+from aswa.config.members import GROUPS, RECIPES, members, template
 
 HYDRA = {"hydra/launcher": "basic, joblib, submitit_local, submitit_slurm", "hydra/sweeper": "grid"}
 OTHER_WORDS = {
@@ -85,7 +85,8 @@ def known_keys() -> list[str]:
     top = [key for key in template("", "config") if key != "hydra"]  # it lies beside the groups
     inner = [
         f"{group}.{key}"
-        for group in GROUPS[:-1]
+        for group in GROUPS
+        if group not in RECIPES
         for name in members(group)
         for key in _dotted(template(group, name))
     ]

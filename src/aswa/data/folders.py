@@ -45,7 +45,7 @@ def find_folder(folder: str, data_dir: str | None) -> Path:
             f"--data-dir {data_dir}`, or leave data_dir out: {VARIABLE}, the cache and the package "
             "are then looked at"
         )
-    if os.sep in folder:
+    if len(Path(folder).parts) > 1:
         raise FileNotFoundError(
             f"no folder {folder}, seen from {Path.cwd()}; it holds train.txt, valid.txt, test.txt"
         )

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from aswa.config import ConfigError
-from aswa.config.members import GROUPS, add_folders, member_file, members
+from aswa.config.members import GROUPS, RECIPES, add_folders, member_file, members
 from aswa.config.messages import known_keys
 from aswa.sweeping import progress
 
@@ -60,7 +60,7 @@ def take_own_words(words: Sequence[str]) -> tuple[list[str], str | None]:
     if {"--cfg", "-c", "--info", "-i"} & set(left) and set(MULTIRUN) & set(left):
         left = [_first_value(word) for word in left if word not in MULTIRUN]
     given = [word.partition("=")[0] for word in left]
-    if "dataset.folder" in given and not {"dataset", "experiment"} & set(given):
+    if "dataset.folder" in given and not {"dataset", *RECIPES} & set(given):
         left.insert(given.index("dataset.folder"), "dataset=own")
     return left, None
 
@@ -107,6 +107,6 @@ def help_text() -> str:
 def _about(group: str, name: str) -> str:
     """The first line of the comment of a member's file."""
     path = member_file(group, name)
-    lines = path.read_text().splitlines() if path else []
+    lines = path.read_text("utf-8").splitlines() if path else []
     comments = [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
     return next((line for line in comments if line and not line.startswith("@package")), "")

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from aswa.config import ConfigError, RunConfig, remarks, resolve
 from aswa.results.folder import Busy, RunFolder
 from aswa.sweeping import progress
+from aswa.sweeping.beside import beside
 from aswa.sweeping.plan import check_run, load_plan, write_plan
 from aswa.sweeping.workers import die_with_launcher, take_gpu
 
@@ -95,6 +96,8 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
     if _first():
         place = progress.note_end(time.perf_counter() - began)
         print(f"{place}{config.title}: {headline(record, config.headline)} ({took})", flush=True)
+        if published := composed.get("published"):
+            print(beside(record, published), flush=True)
     return str(record["status"])
 
 

@@ -31,7 +31,7 @@ def sweep(results_dir: Path, total: int, done: int, launcher: int | None) -> Ite
     """
     log = Path(results_dir, ".sweep", f"progress-{os.getpid()}.jsonl").absolute()
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("")
+    log.write_bytes(b"")
     facts = {"total": total, "done": done, "start": time.time()}
     os.environ[VARIABLE] = json.dumps({**facts, "log": str(log), "launcher": launcher})
     try:
@@ -68,9 +68,9 @@ def note_end(seconds: float) -> str:
         return ""
     sweep = json.loads(os.environ[VARIABLE])
     log = Path(sweep["log"])
-    with log.open("a") as file:
+    with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(seconds) + "\n")
-    computed = len(log.read_text().splitlines())
+    computed = len(log.read_text("utf-8").splitlines())
     total, n = sweep["total"], sweep["done"] + computed
     place = f"[{n:>{len(str(total))}}/{total}"
     if n >= total:

@@ -45,7 +45,8 @@ def take_gpu() -> str | None:
     names = visible_gpus()
     if not names:
         return None
-    folder = Path(tempfile.gettempdir(), f"aswa-gpus-{os.getuid()}")
+    user = "" if sys.platform == "win32" else os.getuid()  # Windows has a folder a user
+    folder = Path(tempfile.gettempdir(), f"aswa-gpus-{user}")
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in names:
         with suppress(Locked):

@@ -150,7 +150,7 @@ class Checkpoints:
             if path.is_file():
                 why = f"the checkpoint is kept as {path}.kept"
                 if self._first:
-                    path.rename(f"{path}.kept")
+                    path.replace(f"{path}.kept")
             report(f"{why}; the run starts from the beginning")
             self.entry = None
             return

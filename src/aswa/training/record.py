@@ -73,7 +73,7 @@ def _with_means(config: RunConfig, parts: dict[str, Any]) -> dict[str, Any]:
 def _processor() -> str:
     """The processor's name: Linux says it in a file, other systems to `platform`."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

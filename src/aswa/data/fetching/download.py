@@ -97,7 +97,7 @@ def _attempt(url: str, part: Path, timeout: float) -> None:
     """Append to the part, or start over if the server has another version or gives no ranges."""
     have, version = part.stat().st_size, part.with_name("validator")
     headers = {"User-Agent": "aswa-fetch", "Accept-Encoding": "identity"}
-    if have and version.exists() and (validator := version.read_text()):
+    if have and version.exists() and (validator := version.read_text("utf-8")):
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
     with _Part(part, "ab") as file:
 
@@ -112,7 +112,7 @@ def _attempt(url: str, part: Path, timeout: float) -> None:
             if code == 200:
                 # A weak ETag names no exact version (RFC 9110, 13.1.5).
                 names = [answer.headers.get(each, "W/") for each in ("ETag", "Last-Modified")]
-                version.write_text(next((n for n in names if not n.startswith("W/")), ""))
+                version.write_text(next((n for n in names if not n.startswith("W/")), ""), "utf-8")
 
         hooks = {"response": begin}  # called before the first byte of the body is read
         download = pooch.HTTPDownloader(

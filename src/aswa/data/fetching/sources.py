@@ -74,7 +74,7 @@ def read_datasets(*folders: Path) -> dict[str, DatasetFiles]:
     """
     paths = [path for folder in reversed(folders) for path in folder.glob("*.yaml")]
     paths.sort(key=lambda path: path.stem)
-    written = {path: yaml.safe_load(path.read_text()) for path in paths}
+    written = {path: yaml.safe_load(path.read_text("utf-8")) for path in paths}
     return {p.stem: _dataset(p, values) for p, values in written.items() if values.get("folder")}
 
 
