@@ -21,7 +21,6 @@ import yaml
 from snapshot import ROOT, fill
 
 RECIPES = ROOT / "conf" / "experiment"
-BLOCK = "evidence"
 UNIT = ["dataset", "model"]
 HEADER = ("dataset", "model", "n", "command", "commit", "hardware", "seconds", "records")
 
@@ -33,11 +32,13 @@ class Evidence:
     Attributes:
         same_ids: whether today's code gives the runs of these commands the ids of the records;
             configurations were described in other words when older ones were made.
+        block: of the page, which the table fills.
     """
 
     page: str
     recipes: tuple[str, ...]
     same_ids: bool = True
+    block: str = "evidence"
 
 
 SHOWN = {
@@ -47,6 +48,9 @@ SHOWN = {
     "large_graphs": Evidence("docs/large_graphs.md", ("link_prediction_cpu",), same_ids=False),
     "ablation": Evidence("docs/ablation.md", ("ablation", "ablation_images"), same_ids=False),
     "images": Evidence("docs/images.md", ("images_cpu",), same_ids=False),
+    "images_small": Evidence(
+        "docs/images.md", ("images_small",), block="images_small_evidence"
+    ),
     "queries": Evidence(
         "docs/queries.md", ("query_answering_cpu", "query_answering_large_cpu"), same_ids=False
     ),
@@ -141,21 +145,24 @@ def _commits(name: str, runs: pd.DataFrame) -> str:
     if "commit" in runs:
         return ", ".join(sorted(set(runs["commit"])))
     text = (ROOT / SHOWN[name].page).read_text("utf-8")
-    (said,) = re.findall(r"minutes in all, torch [^,]*, commit ([0-9a-f or]+)\.", text)
+    said = re.findall(r"minutes in all, torch [^,]*, commit ([0-9a-f or]+)\.", text)[-1]
     return said.replace(" or ", ", ")
 
 
 def _hardware(runs: pd.DataFrame) -> str:
-    where = "cpu" if "cpu" in runs else "device"
-    return f"{', '.join(sorted(set(runs[where])))}; torch {', '.join(sorted(set(runs['torch'])))}"
+    """The GPU, or else the processor where the records name it."""
+    devices = runs["device"]
+    if "cpu" in runs:
+        devices = devices.where(devices != "cpu", runs["cpu"])
+    return f"{', '.join(sorted(set(devices)))}; torch {', '.join(sorted(set(runs['torch'])))}"
 
 
 def main() -> int:
     before = {shown.page: (ROOT / shown.page).read_text("utf-8") for shown in SHOWN.values()}
     for name, shown in SHOWN.items():
-        if f"<!-- {BLOCK}:begin -->" not in before[shown.page]:
-            sys.exit(f"{shown.page} has no place for the block {BLOCK!r}")
-        fill(shown.page, BLOCK, table(name))
+        if f"<!-- {shown.block}:begin -->" not in before[shown.page]:
+            sys.exit(f"{shown.page} has no place for the block {shown.block!r}")
+        fill(shown.page, shown.block, table(name))
     after = {page: (ROOT / page).read_text("utf-8") for page in before}
     if "--check" in sys.argv:
         for page, text in before.items():
