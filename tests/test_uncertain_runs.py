@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 
 import aswa
 from aswa.config import ConfigError, load
+from aswa.files import conf_dir
+from aswa.sweeping.plan import write_plan
 from aswa.tasks.image_classification import ImageClassification
 from aswa.tasks.probabilistic import mean_prediction
 from aswa.training.session import execute
@@ -46,7 +49,10 @@ def values(record: dict[str, Any], method: str, split: str = "test") -> dict[str
 
 @pytest.fixture(scope="module")
 def run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    config = load(small(images, tmp_path_factory.mktemp("run"), SAME, "save_weights=true"))
+    told = small(images, tmp_path_factory.mktemp("run"), SAME, "save_weights=true")
+    config = load(told)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        write_plan(compose("config", overrides=told), config, told)
     return config.folder, execute(config)
 
 

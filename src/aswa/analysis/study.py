@@ -33,6 +33,7 @@ from aswa.analysis.records.settings import (
 from aswa.analysis.records.unfinished import read_unfinished, said_of_unfinished
 from aswa.analysis.records.varying import column, runs_frame, varying_settings
 from aswa.analysis.regimes import Regimes
+from aswa.analysis.rendering.calibration import calibration_figures
 from aswa.analysis.rendering.cost_tables import (
     costs_table,
     decisions_table,
@@ -184,6 +185,8 @@ class Folder:
         drawings: list[Drawing] = []
         if self.figures:
             drawings = _drawings(cells, declared, evidence, histories, self.results_dir)
+            asked = {m for pair in declared.comparisons for m in (pair.a, pair.b)}
+            drawings += calibration_figures(chosen, choice, names, asked)
         costs = costs_frame(used)
         return Study(
             declared=declared,

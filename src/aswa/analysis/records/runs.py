@@ -64,6 +64,7 @@ class Run:
     members: dict[str, Any]
     seconds: dict[str, Any]
     method_seconds: dict[str, Any]
+    diagrams: dict[str, Any]  # of predicted probabilities on test, by method
     versions: dict[str, Any]
     git: dict[str, Any]
     device: str
@@ -113,7 +114,7 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptRecord(path, f"a field or a row is malformed ({error!r})") from None
     reduced = record["notes"].get("reduced")
-    optional = ("members", "seconds", "method_seconds")
+    optional = ("members", "seconds", "method_seconds", "diagrams")
     same = ("versions", "git", "hardware")
     return Run(
         path=path,

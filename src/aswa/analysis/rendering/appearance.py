@@ -30,6 +30,8 @@ LOOKS = {
     "aswa": Look("#D55E00", "-", "o", width=3.0, order=2),
     "aswa_released": Look("#CC79A7", "-", "P"),
     "polynomial_decay": Look("#56B4E9", (0, (2.0, 1.0)), "X"),
+    "swag": Look("#56B4E9", "-", "h"),
+    "swag_aswa": Look("#CC79A7", (0, (6.0, 1.0)), "H"),
 }
 RUNNING = LOOKS["sgd"]
 SPARE = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -17,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from aswa.analysis.records.names import Metric, Names
 from aswa.analysis.records.runs import History
 from aswa.analysis.rendering.appearance import RUNNING, STYLE, Look, look
-from aswa.analysis.rendering.drawing import Drawing, Unit, finish, panels
+from aswa.analysis.rendering.drawing import Drawing, Unit, finish, handle, legend_above, panels
 
 DECISIONS = ("hard", "soft", "reject")
 STRIP = 0.09  # height of a decision's row, as part of a panel
@@ -50,7 +49,7 @@ def _learning_curves(histories: Histories, names: Names, name: str, late: bool) 
             _curve(axis, curves[method], looks[method], band=not late)
         _focus(axis, list(curves.values()), late)
         axis.xaxis.set_major_locator(MaxNLocator(4 if late else 5, integer=True))
-    _label(figure, metric, [_handle(style, names.method(m)) for m, style in looks.items()])
+    _label(figure, metric, [handle(style, names.method(m)) for m, style in looks.items()])
     stem = f"learning_curves_{'late_' if late else ''}{metric.stem}"
     return finish(figure, stem, _curves_caption(metric, late))
 
@@ -112,20 +111,11 @@ def _focus(axis: Axes, curves: list[Scores], late: bool) -> None:
         axis.set_xlim(first, epochs + 0.02 * (epochs - first) + 0.5)
 
 
-def _handle(style: Look, label: str, most: float = 3.0) -> Line2D:
-    width = min(style.width, most)
-    return Line2D([], [], color=style.colour, linestyle=style.line, linewidth=width, label=label)
-
-
 def _label(figure: Figure, metric: Metric, handles: list[Line2D]) -> None:
-    """Names of the axes, and the legend above the panels in as few rows as fit."""
+    """Names of the axes, and the legend."""
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel(f"validation {metric.title}", fontsize=9)
-    # Points of a column: line, gaps and the longest name.
-    column = 52 + 5.2 * max(len(str(handle.get_label())) for handle in handles)
-    rows = math.ceil(len(handles) / max(1, int(72 * figure.get_figwidth() / column)))
-    columns = math.ceil(len(handles) / rows)
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=3.2)
+    legend_above(figure, handles)
 
 
 @matplotlib.rc_context(STYLE)
@@ -156,7 +146,7 @@ def _timeline(
     figure, axes = panels(sorted(firsts))
     for axis, unit in axes:
         _decisions(axis, firsts[unit], method, style)
-    handles = [_handle(RUNNING, "running model"), _handle(style, f"{label}'s best score", 1.8)]
+    handles = [handle(RUNNING, "running model"), handle(style, f"{label}'s best score", 1.8)]
     _label(figure, metric, handles)
     counts = Counter(made for history in firsts.values() for made in history.decisions[method])
     caption = (

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from aswa.analysis.rendering.appearance import Look
 
 DPI = 150
 TITLE_WIDTH = 34  # letters of a line over a panel
@@ -59,6 +62,21 @@ def grid(figure: Figure, rows: int, columns: int, n: int, sharey: bool = False) 
     for axis in axes[n:]:
         axis.set_visible(False)
     return axes[:n]
+
+
+def handle(style: Look, label: str, most: float = 3.0) -> Line2D:
+    """An entry of a legend; `most` is the width of its line in points."""
+    width = min(style.width, most)
+    return Line2D([], [], color=style.colour, linestyle=style.line, linewidth=width, label=label)
+
+
+def legend_above(figure: Figure, handles: list[Line2D]) -> None:
+    """The legend above the panels, in as few rows as fit."""
+    # Points of a column: line, gaps and the longest name.
+    column = 52 + 5.2 * max(len(str(each.get_label())) for each in handles)
+    rows = math.ceil(len(handles) / max(1, int(72 * figure.get_figwidth() / column)))
+    columns = math.ceil(len(handles) / rows)
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=3.2)
 
 
 def panel_title(unit: Unit) -> str:
