@@ -49,7 +49,7 @@ def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -
         "rows": [{**row, **notes} for row in found["rows"]],
         "notes": notes,
         **{key: found[key] for key in measured},
-        **({"population": found["population"]} if "population" in found else {}),
+        **{key: found[key] for key in ("population", "merging") if key in found},
     }
 
 

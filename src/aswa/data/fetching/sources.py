@@ -47,6 +47,7 @@ class DatasetFiles:
         sources: in the order of trying; torchvision knows those of images.
         classes: of images.
         images: number by split.
+        builder: of sparse rows, path of the function that makes their file.
     """
 
     name: str
@@ -58,6 +59,7 @@ class DatasetFiles:
     sources: tuple[Source, ...] = ()
     classes: int = 0
     images: Mapping[str, int | None] = field(default_factory=dict)
+    builder: str = ""
 
     def urls(self) -> set[str]:
         """All that may be downloaded for it."""
