@@ -14,18 +14,21 @@ from typing import Any, NamedTuple
 
 
 class Method(NamedTuple):
-    """A training or averaging method, the column `optimizer` of results."""
+    """A training, averaging or merging method, the column `optimizer` of results."""
 
-    path: str  # of a class with the protocol of `aswa.averaging.Averager`
+    path: str  # of a class with the protocol that `family` names
     label: str  # in tables
     averages: bool = True  # weights; plain training and its best epoch do not
     mean: str = ""  # label of the mean's row, NAME_mean, of a method whose own row is of samples
+    # `averaging`: `aswa.averaging.Averager`; `merging`: `aswa.merging.computation.Method`.
+    family: str = "averaging"
 
 
 KINDS: dict[str, str] = {
     "knowledge_graph": "aswa.kinds.graphs:KNOWLEDGE_GRAPH",
     "images": "aswa.kinds.images:IMAGES",
     "text": "aswa.kinds.text:TEXT",
+    "sparse": "aswa.kinds.sparse:SPARSE",
 }
 
 MODELS: dict[str, str] = {
@@ -48,6 +51,9 @@ MODELS: dict[str, str] = {
     "gpt": "aswa.models.text.gpt:GPT",
     "gpt_lora": "aswa.models.text.adapted_gpt:build",
 }
+
+# Linear models are made by the solvers of `aswa.merging`; no class builds them.
+MODELS["l1_logistic"] = "aswa.kinds.sparse:L1Logistic"
 
 RELEASED = "aswa.averaging.aswa_released:ReleasedASWA"
 
@@ -73,6 +79,27 @@ METHODS: dict[str, Method] = {
     "swag_aswa": Method(
         "aswa.averaging.gated_swag:GatedSWAG", "SWAG gated by ASWA", mean="SWAG gated (mean)"
     ),
+}
+
+RELEASED_ACOWA = "aswa.merging.released:ReleasedACOWA"
+
+MERGES: dict[str, Method] = {
+    name: Method(path, label, family="merging")
+    for name, path, label in (
+        ("full_solve", "aswa.merging.methods:FullSolveMethod", "All rows shipped"),
+        ("one_part", "aswa.merging.methods:OnePart", "One part alone"),
+        ("avgm", "aswa.merging.methods:NaiveAverage", "Naive average"),
+        ("savgm", "aswa.merging.methods:SubsampledAverage", "Subsampled average"),
+        ("owa", "aswa.merging.methods:OWA", "OWA"),
+        ("centroids_only", "aswa.merging.methods:CentroidsOnly", "Centroids only"),
+        ("votes_only", "aswa.merging.methods:VotesOnly", "Votes only"),
+        ("acowa", "aswa.merging.methods:ACOWA", "ACOWA"),
+        ("acowa_released", RELEASED_ACOWA, "ACOWA as released"),
+        ("acowa_unscaled", RELEASED_ACOWA, "ACOWA (scaled weights merged)"),
+        ("acowa_mislabelled", RELEASED_ACOWA, "ACOWA (λ₂ by other rows' labels)"),
+        ("csl", "aswa.merging.surrogate:CSL", "CSL"),
+        ("dane", "aswa.merging.surrogate:DANE", "DANE"),
+    )
 }
 
 MIXINGS: dict[str, str] = {
@@ -120,7 +147,7 @@ def models() -> dict[str, str]:
 def methods() -> dict[str, Method]:
     """Every method by name, in the order of tables."""
     others = _entry_points("aswa.methods").items()
-    return METHODS | {name: Method(path, name) for name, path in others}
+    return METHODS | MERGES | {name: Method(path, name) for name, path in others}
 
 
 @functools.cache

@@ -31,7 +31,8 @@ class Comparison:
 class Regime:
     """Runs that are analysed by themselves: never pooled with those of another regime.
 
-    Exactly one of `where`, `best`, `area` and `methods` says which runs.
+    Exactly one of `where`, `best`, `area`, `path` and `methods` says which runs; `where` may stand
+    beside `path`.
 
     Attributes:
         name: ending of its files, and its column in significance.csv.
@@ -40,6 +41,11 @@ class Regime:
         best: a key; for each dataset × model the value with the best mean validation score.
         of: the method whose score that is; empty: every method at its own best value.
         area: a key; the mean of a metric over its values, by trapezoids on a logarithmic scale.
+        path: a key whose values make a path from sparse to dense, such as an L1 penalty's; the mean
+            of a metric over the common range of `along`, a metric on train, on a logarithmic scale.
+            Of the methods of the comparisons.
+        along: see `path`.
+        units: keys whose values make units of one dataset.
         methods: method → name of the regime that its runs are taken from.
         comparisons: in place of the declaration's own.
     """
@@ -50,6 +56,9 @@ class Regime:
     best: str = ""
     of: str = ""
     area: str = ""
+    path: str = ""
+    along: str = "nonzeros"
+    units: tuple[str, ...] = ()
     methods: dict[str, str] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
 
@@ -143,16 +152,17 @@ def _regimes(content: dict[str, Any], where: str) -> tuple[Regime, ...]:
         if not isinstance(said, dict):
             raise ValueError(f"{place} is {said!r}; write {{name: ..., title: ..., where: ...}}")
         _check_keys(said, known, place)
-        ways = [key for key in ("where", "best", "area", "methods") if said.get(key)]
-        if len(ways) != 1:
+        ways = [key for key in ("where", "best", "area", "path", "methods") if said.get(key)]
+        if len(ways) != 1 and ways != ["where", "path"]:
             raise ValueError(f"{place}: says {', '.join(ways) or 'nothing'}; give one of where, "
-                             "best, area, methods")  # fmt: skip
+                             "best, area, path, methods")  # fmt: skip
         before = [regime.name for regime in found]
         for other in (said.get("methods") or {}).values():
             if other not in before:
                 raise ValueError(f"{place}: methods: {other!r} is no regime declared before it")
         pairs = _comparisons(said.get("comparisons") or (), place)
-        found.append(Regime(**{**said, "comparisons": pairs}))
+        units = tuple(map(str, said.get("units") or ()))
+        found.append(Regime(**{**said, "comparisons": pairs, "units": units}))
     return tuple(found)
 
 

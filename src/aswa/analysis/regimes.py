@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from aswa.analysis.declaration import Declaration, Regime
 from aswa.analysis.records.long_table import Cells
 from aswa.analysis.records.names import Names
+from aswa.analysis.records.paths import path_cells
 from aswa.analysis.records.regimes import (
     Best,
     areas,
@@ -72,6 +73,8 @@ class Regimes:
         return [(regime, found[regime.name]) for regime in self.declared.regimes]
 
     def _find(self, regime: Regime, others: Mapping[str, Choice]) -> Found:
+        if regime.path:
+            return self._path(regime)
         if regime.where:
             said = ", ".join(f"{key}={value}" for key, value in regime.where.items())
             choice = choice_within(self.runs, meeting(self.runs, regime.where))
@@ -89,6 +92,18 @@ class Regimes:
             return Found(Choice(kept, frozenset()), note, areas(values, self.names))
         said = "; ".join(f"{self.names.method(m)}: {n}" for m, n in regime.methods.items())
         return Found(choice_of_methods(regime, others), f"Runs of these regimes: {said}.")
+
+    def _path(self, regime: Regime) -> Found:
+        """Means over a path, for the methods that are compared."""
+        chosen = meeting(self.runs, regime.where) if regime.where else range(len(self.runs))
+        pairs = regime.comparisons or self.declared.comparisons
+        methods = sorted({method for pair in pairs for method in (pair.a, pair.b)})
+        runs = [self.runs[i] for i in chosen]
+        cells, ranges = path_cells(runs, self.names, regime, methods)
+        kept = {(i, m) for i in chosen for m in self.runs[i].methods if m in methods}
+        said = "".join(f", {key}={value}" for key, value in regime.where.items())
+        note = f"Means over the common range of {regime.along}{said}: {'; '.join(ranges)}."
+        return Found(Choice(frozenset(kept), frozenset()), note, cells)
 
     def curves(self, key: str, figures: bool) -> tuple[list[Drawing], list[TextTable]]:
         """The primary metrics by the value of a key."""

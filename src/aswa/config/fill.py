@@ -6,7 +6,7 @@ Each function completes a plain configuration in place, and raises a ConfigError
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,16 @@ def _fill_null(plain: dict[str, Any], place: str, value: Any) -> None:
         plain = plain.get(group) or {}
     if key in plain and plain[key] is None:
         plain[key] = value
+
+
+def fill_untrained(plain: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Set the keys of training of a kind that trains nothing in epochs; refuse words for them."""
+    kind = kinds()[plain["dataset"]["kind"]]
+    for word in overrides:
+        key = word.lstrip("+~").partition("=")[0]
+        if key.partition(".")[0] in kind.untrained:
+            raise ConfigError(f"{key}: nothing is trained in epochs on {kind.words}; leave it out")
+    plain.update({key: value for key, value in kind.untrained.items() if value is not None})
 
 
 def fill_name(dataset: dict[str, Any]) -> None:
@@ -157,6 +167,14 @@ def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for name in group.keys() - {"name"} - known.keys():
         raise unknown(f"optimizer.{name}", name, known)
     found = {name: group[name] for name in known if name in group}
+    kind = kinds()[plain["dataset"]["kind"]]
+    fitting = [name for name, method in known.items() if method.family == kind.methods]
+    if found and not found.keys() <= set(fitting):
+        other = next(name for name in found if name not in fitting)
+        raise Misfit(
+            f"optimizer={other} is not for {kind.words} (dataset={plain['dataset']['name']}); "
+            f"methods that fit it: {', '.join(fitting)}"
+        )
     if not found:
         raise ConfigError(f"optimizer: names no method; take some of {', '.join(known)}")
     if found.keys() != composed_of("optimizer", group["name"]):  # such as optimizer=[sgd,aswa]

@@ -26,7 +26,7 @@ from aswa.registry import kinds, mixings
 from aswa.registry import load as load_object
 
 # For aswa-fetch and for filling in: no part of a run.
-NOT_OF_A_RUN = ("sources", "md5", "hyperparameters")
+NOT_OF_A_RUN = ("sources", "md5", "builder", "hyperparameters")
 # Fields of RunConfig that are no keys.
 DERIVED = ("methods", "resolved", "files", "reduced", "said")
 
@@ -82,6 +82,7 @@ def resolve(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     kind = kinds()[name]
     row = fill.fill_from_table(plain)
     fill.check_fit(plain)
+    fill.fill_untrained(plain, overrides)
     fill.fill_rate(plain)
     fill.fill_schedule(plain)
     for key in NOT_OF_A_RUN:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aswa.config.schema import NoOptions, setting
-from aswa.registry import METHODS, RELEASED
+from aswa.registry import MERGES, METHODS, RELEASED, RELEASED_ACOWA
 
 
 class Starting:
@@ -74,6 +74,44 @@ class GatedSWAGOptions(ASWAOptions):
     n_samples: int = setting(30, least=1)
 
 
+@dataclass(frozen=True)
+class SubsampledAverageOptions:
+    share: float = setting(0.1, above=0, below=1)
+
+
+@dataclass(frozen=True)
+class CentroidOptions:
+    centroid_weight: float = setting(0.1, least=0)
+
+
+@dataclass(frozen=True)
+class VoteOptions:
+    kappa: float = setting(10.0, least=0)
+
+
+@dataclass(frozen=True)
+class ACOWAOptions:
+    centroid_weight: float = setting(0.1, least=0)
+    kappa: float = setting(10.0, least=0)
+
+
+@dataclass(frozen=True)
+class ReleasedACOWAOptions(ACOWAOptions):
+    unscaled_merge: bool = setting(True)
+    unweighted_centroids: bool = setting(True)
+    last_part_weight: bool = setting(True)
+    shuffled_labels: bool = setting(True)
+    last_feature_free: bool = setting(True)
+    whole_weights: bool = setting(True)
+
+
+@dataclass(frozen=True)
+class SurrogateOptions:
+    updates: int = setting(2, least=1)
+    proximal: float | None = setting(None, least=0)
+    points: int = setting(8, least=0)
+
+
 METHOD_OPTIONS: dict[str, type[Any]] = {
     "sgd": NoOptions,
     "swa": SWAOptions,
@@ -85,4 +123,12 @@ METHOD_OPTIONS: dict[str, type[Any]] = {
     "polynomial_decay": PolynomialDecayOptions,
     "swag": SWAGOptions,
     "swag_aswa": GatedSWAGOptions,
+    **dict.fromkeys(MERGES, NoOptions),
+    "savgm": SubsampledAverageOptions,
+    "centroids_only": CentroidOptions,
+    "votes_only": VoteOptions,
+    "acowa": ACOWAOptions,
+    **{n: ReleasedACOWAOptions for n, each in MERGES.items() if each.path == RELEASED_ACOWA},
+    "csl": SurrogateOptions,
+    "dane": SurrogateOptions,
 }

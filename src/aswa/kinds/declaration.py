@@ -89,6 +89,10 @@ class Kind:
     check: str | None = None  # path of a function: ConfigError for model options that do not fit
     remark: str | None = None  # path of a function: what a dataset of these options hides, or ""
     torchrun: bool = False  # several processes can share one run
+    methods: str = "averaging"  # the family of `aswa.registry.Method` that its runs take
+    # Keys of a training in epochs, and what each is set to where nothing is trained so; none may be
+    # given then.
+    untrained: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def usual_task(self) -> str:

@@ -99,6 +99,7 @@ class Bar(Display):
 
     def _draw(self, work: Work, text: str) -> None:
         if self._first_epoch is None:  # of this process: the run may go on from a checkpoint
+            self._bar.total = work.epochs
             self._first_epoch = self._bar.n = self._bar.initial = max(0, work.epoch - 1)
         self._bar.set_postfix_str(text, refresh=False)
         if not self._bar.update(work.epoch - self._bar.n):

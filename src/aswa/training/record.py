@@ -49,7 +49,7 @@ def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -
         "rows": [{**row, **notes} for row in found["rows"]],
         "notes": notes,
         **{key: found[key] for key in measured},
-        **{key: found[key] for key in ("population", "diagrams") if key in found},
+        **{key: found[key] for key in ("population", "diagrams", "merging") if key in found},
     }
 
 

@@ -164,6 +164,7 @@ class _Session:
                 return reused[0]
         _check_selection(config, task)
         work: Work = load(declared.work)(config, task)
+        self.about["epochs"] = work.epochs
         self.checkpoints.resume(work, self.device, config.resume, self.report)
         self.trackers.start(config, lambda: work.history, self.checkpoints.epoch_seconds)
         record = self._finish(work, on_epoch)

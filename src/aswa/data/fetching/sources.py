@@ -48,6 +48,7 @@ class DatasetFiles:
         classes: of images.
         images: number by split.
         books: files of a text by split; empty for train.txt, valid.txt and test.txt.
+        builder: of sparse rows, path of the function that makes their file.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DatasetFiles:
     classes: int = 0
     images: Mapping[str, int | None] = field(default_factory=dict)
     books: Mapping[str, Any] = field(default_factory=dict)
+    builder: str = ""
 
     def urls(self) -> set[str]:
         """All that may be downloaded for it."""
