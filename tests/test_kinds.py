@@ -28,9 +28,9 @@ from small_sweep import SMALL, TRAIN
 
 NEUTRAL = {
     "device", "threads", "memory_budget", "data_dir", "results_dir", "checkpoint_seconds",
-    "save_weights", "save_snapshots", "resume", "tracker.name", "dataset.folder", "dataset.entities",
-    "dataset.leaks", "dataset.relations", "dataset.triples", "dataset.images", "dataset.tuned_lr",
-    "dataset.tuned_at", "task.folder",
+    "save_weights", "save_snapshots", "resume", "tracker.name", "dataset.folder",
+    "dataset.entities", "dataset.leaks", "dataset.relations", "dataset.triples", "dataset.images",
+    "dataset.tuned_lr", "dataset.tuned_at", "task.folder",
 }  # fmt: skip
 CONFIGS = (
     ["dataset=umls", "model=keci", "optimizer=ablation"],

@@ -59,6 +59,7 @@ class PopulationConfig:
     name: str
     members: int = setting(least=1)
     shared_init: bool = setting(False, added=True)
+    recipes: list[Any] | None = setting(None, added=True)  # of members in turn
     options: dict[str, Any]
 
 

@@ -48,6 +48,8 @@ class TaskDeclaration:
     # are not here. A sweep asks it before anything is launched.
     check_run: str | None = None
     names: str | None = None  # path of a function of a task: what its ids stand for
+    # Schema of a member's recipe, `population.recipes`; the task's losses then take a `Stage`.
+    recipe: type[Any] | None = None
 
 
 @dataclass(frozen=True)

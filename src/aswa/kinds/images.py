@@ -9,6 +9,8 @@ from typing import Any
 from aswa.config.schema import setting
 from aswa.kinds.declaration import Filled, Kind, Metric, Plain, TaskDeclaration, fewer_epochs
 
+LOSSES = ("cross_entropy", "balanced_softmax", "ldam")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
@@ -23,6 +25,12 @@ class Images:
     train_size: int | None = setting(None, least=1)  # so many images only; tables then say so
     test_size: int | None = setting(None, least=1)
     augment_validation: bool = setting(False)  # score it cropped and flipped at random
+    # The largest class by the rarest, of an exponential profile; then as many images of each class
+    # are held out.
+    imbalance: float | None = setting(None, least=1, added=True)
+    largest: int | None = setting(None, least=1, added=True)  # images of the largest class
+    subset_seed: int = setting(0, least=0, added=True)  # which images of a class
+    loss: str = setting("cross_entropy", choices=LOSSES, added=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +45,33 @@ class Network:
     dropout: float = setting(0.0, least=0, below=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a member of a population does to training images beside cropping and flipping them."""
+
+    auto_augment: bool = setting(False)  # the policy of CIFAR-10 (Cubuk et al., CVPR 2019); slow
+    cutout: int = setting(0, least=0)  # side in pixels of a square that is blank, inside the image
+    erasing: float = setting(0.0, least=0, most=1)  # probability of a blank rectangle
+    mixup: float = setting(0.0, least=0)  # α of Beta(α, α); 0: none
+    cutmix: float = setting(0.0, least=0)  # likewise; of both one a batch
+    label_smoothing: float = setting(0.0, least=0, below=1)
+
+
 def metrics(options: Mapping[str, Any]) -> list[Metric]:
-    """Top-1 accuracy and cross-entropy."""
+    """Top-1 accuracy and cross-entropy; of unequal classes also by their size."""
+    words = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}
     return [
         Metric("accuracy", "Accuracy", True, "classification"),
+        *(
+            Metric(
+                f"accuracy_{name}",
+                "Accuracy",
+                True,
+                "classification",
+                f"classes of {said} training images",
+            )
+            for name, said in words.items()
+        ),
         Metric("loss", "Loss", False, "loss"),
     ]
 
@@ -51,6 +82,10 @@ def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
     for split, word in (("train", "training"), ("test", "test")):
         if size := plain["dataset"].get(f"{split}_size"):
             parts.append(f"{size} {word} images")
+    if (factor := plain["dataset"].get("imbalance")) is not None:
+        parts.append(f"imbalance {factor:g}")
+    if largest := plain["dataset"].get("largest"):
+        parts.append(f"{largest} images of the largest class")
     if shorter := fewer_epochs(plain, hyperparameters):
         parts.append(shorter)
     elif parts and not hyperparameters:
@@ -68,6 +103,7 @@ IMAGES = Kind(
             "aswa.tasks.image_classification:ImageClassification",
             metrics,
             check_run="aswa.tasks.image_classification:check_run",
+            recipe=Recipe,
         ),
     },
     fetching="aswa.data.fetching.cifar",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +18,12 @@ from aswa.config import ConfigError, RunConfig
 from aswa.data.augmentation import crop_and_flip, draw_crops, normalise
 from aswa.data.cifar import read_cifar
 from aswa.data.folders import find_folder
-from aswa.data.validation_split import split_indices
+from aswa.data.long_tail import groups, long_tailed
+from aswa.data.recipes import Augmenting
+from aswa.data.validation_split import split_indices, validation_order
 from aswa.models import image
+from aswa.tasks.image_losses import LOSSES, class_counts, normalise_head
+from aswa.tasks.task import Stage
 
 # Options of a model that its constructor does not take.
 TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "compile")
@@ -47,9 +52,7 @@ class ImageClassification:
         folder = find_folder(config.dataset.folder, config.data_dir)
         try:
             data = read_cifar(folder, self.classes, options.get("sha256"), options.get("images"))
-            train, valid = split_indices(
-                len(data.train_labels), options["valid_ratio"], options["train_size"]
-            )
+            train, valid = _split(data.train_labels, self.classes, options)
         except ValueError as error:
             raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
         splits = {
@@ -61,6 +64,9 @@ class ImageClassification:
         self._mean, self._std = (
             torch.tensor(self._options[key], device=device) for key in ("mean", "std")
         )
+        counts = class_counts(self._splits["train"][1], self.classes)
+        self._loss = LOSSES[options.get("loss", "cross_entropy")](counts)
+        self._groups = groups(counts) if options.get("imbalance") is not None else {}
         self._check_last_batch()
         self.batch_norm_batches: Batches | None = None
         self._wrapped: dict[nn.Module, Callable[[Tensor], Tensor]] = {}  # for training
@@ -68,6 +74,8 @@ class ImageClassification:
     def build_model(self, generator: torch.Generator) -> nn.Module:
         try:
             model = _built(self._config, generator)
+            if self._loss.normalised_head:
+                normalise_head(model, self.classes)
             model = distributed.synchronise_batch_norm(model.to(self.device), self.device)
         except ValueError as error:
             raise ConfigError(str(error)) from None
@@ -91,7 +99,11 @@ class ImageClassification:
         return torch.compile(wrapped) if self._options["compile"] else wrapped
 
     def losses(
-        self, model: nn.Module, generator: torch.Generator, start: int = 0
+        self,
+        model: nn.Module,
+        generator: torch.Generator,
+        start: int = 0,
+        stage: Stage = Stage(),  # noqa: B008  frozen
     ) -> Iterator[tuple[Tensor, int]]:
         """Losses of `model`; one that this task did not build is called as it is.
 
@@ -102,12 +114,25 @@ class ImageClassification:
         order = torch.randperm(len(labels), generator=generator)
         drawn = (order, *draw_crops(len(labels), generator))
         pieces = [numbers.to(self.device).split(self._config.batch_size) for numbers in drawn]
+        augmenting, progress = self._augmenting(stage.recipe), stage.progress
         for batch in itertools.islice(zip(*pieces, strict=True), start, None):
             mine, *crops = map(distributed.shard, batch)
-            chosen = images.index_select(0, mine)
-            logits = forward(self._input(crop_and_flip(chosen, *crops)))
-            total = F.cross_entropy(logits, labels[mine], reduction="sum")
-            yield total * (distributed.shards() / len(batch[0])), len(batch[0])
+            chosen = crop_and_flip(images.index_select(0, mine), *crops)
+            inputs = self._input(augmenting.of_bytes(chosen))
+            inputs, targets = augmenting.of_inputs(inputs, labels[mine])
+            logits = forward(inputs.contiguous(memory_format=self._layout))
+            total = self._loss.total(logits, targets, augmenting.smoothing, progress)
+            size = self._loss.size(labels[batch[0]], progress)
+            yield total * (distributed.shards() / size), len(batch[0])
+
+    def _augmenting(self, recipe: Mapping[str, Any]) -> Augmenting:
+        augmenting = Augmenting(recipe, self.classes, self._splits["train"][0].shape[-1])
+        if augmenting.mixes and not self._loss.takes_distributions:
+            raise ConfigError(
+                "population.recipes: mixed images have several classes, and dataset.loss=ldam "
+                "takes one; leave mixup and cutmix out, or take another loss"
+            )
+        return augmenting
 
     def score(self, model: nn.Module) -> float:
         """Validation accuracy. `augment_validation` crops and flips the images at random.
@@ -123,9 +148,16 @@ class ImageClassification:
         return self._measure([model], images, labels)[0]
 
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
-        """`accuracy` (top-1) and `loss` (mean cross-entropy)."""
+        """`accuracy` (top-1), of unequal classes also by size, and `loss` (mean cross-entropy)."""
         accuracy, loss = self._measure(members, *self._splits[split])
-        return {"accuracy": accuracy, "loss": loss}
+        found = {"accuracy": accuracy}
+        images, labels = self._splits[split]
+        for name, classes in self._groups.items():
+            chosen = torch.isin(labels, classes)
+            if not bool(chosen.any()):  # of a small test split
+                continue
+            found[f"accuracy_{name}"] = self._measure(members, images[chosen], labels[chosen])[0]
+        return found | {"loss": loss}
 
     @torch.no_grad()
     def _measure(
@@ -166,6 +198,19 @@ class ImageClassification:
                 f"batch_size={size}: the last of {n:,} training images make a batch of {smallest}, "
                 f"too few for {distributed.shards()} processes; take another size"
             )
+
+
+def _split(labels: Tensor, classes: int, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Positions of the training and of the validation images."""
+    ratio, size, factor = options["valid_ratio"], options["train_size"], options.get("imbalance")
+    if factor is None:
+        return split_indices(len(labels), ratio, size)
+    if size is not None:
+        raise ValueError("train_size and imbalance: give largest, the size of the largest class")
+    held_out = round(ratio * len(labels) / classes)
+    order = validation_order(len(labels))
+    subset = options.get("largest"), options.get("subset_seed", 0)
+    return long_tailed(labels, order, held_out, factor, *subset)
 
 
 def check_run(config: RunConfig) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aswa import distributed
 from aswa.config import BaseOptimizerConfig, RunConfig, ScheduleConfig
-from aswa.tasks.task import Task
+from aswa.tasks.task import Stage, Task
 
 
 class Learner:
@@ -64,7 +64,15 @@ class Learner:
             torch.default_generator.manual_seed(seed + distributed.shard_number())
             if self._task.device.type == "cuda":
                 torch.cuda.manual_seed_all(seed + distributed.shard_number())
-        self._losses = self._task.losses(self.model, stream, self.batches)
+        self._losses = self._task.losses(self.model, stream, self.batches, *self._stage(epoch))
+
+    def _stage(self, epoch: int) -> list[Stage]:
+        """For a task that declares recipes; members take theirs in turn."""
+        config = self._config
+        if config.kind.tasks[config.task.name].recipe is None:
+            return []
+        recipes = config.population.recipes or [{}]
+        return [Stage(recipes[self.number % len(recipes)], epoch / config.epochs)]
 
     def step(self) -> bool:
         """Train on one batch; false when the epoch has no more."""
