@@ -73,6 +73,9 @@ def test_members_take_recipes_in_turn(data_dir: Path, tmp_path: Path) -> None:
     keys = [sorted(learner._stage(2)[0].recipe) for learner in work.learners]
     assert keys == [[], ["cutout"], ["label_smoothing", "mixup"], ["cutmix", "mixup"], []]
     assert work.learners[0]._stage(2)[0].progress == 0.5
+    alone = Trajectory(load(words("wide_resnet10x1", data_dir, tmp_path, FOUR)), work.task)
+    found = [sorted(alone.learners[0]._stage(epoch)[0].recipe) for epoch in range(5)]
+    assert found == keys  # one model takes all of them, epoch by epoch
 
 
 def test_a_recipe_changes_its_member_alone(data_dir: Path, tmp_path: Path) -> None:

@@ -67,12 +67,13 @@ class Learner:
         self._losses = self._task.losses(self.model, stream, self.batches, *self._stage(epoch))
 
     def _stage(self, epoch: int) -> list[Stage]:
-        """For a task that declares recipes; members take theirs in turn."""
+        """For a task that declares recipes; members take theirs in turn, a single one by epochs."""
         config = self._config
         if config.kind.tasks[config.task.name].recipe is None:
             return []
         recipes = config.population.recipes or [{}]
-        return [Stage(recipes[self.number % len(recipes)], epoch / config.epochs)]
+        place = self.number if config.population.members > 1 else epoch
+        return [Stage(recipes[place % len(recipes)], epoch / config.epochs)]
 
     def step(self) -> bool:
         """Train on one batch; false when the epoch has no more."""
