@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "status": {"sweeping"},
     "fetch": {"data", "config", "registry", "files"},
     "export": {"training", "config", "results"},
+    "ensemble": {"training", "config", "files"},
     "analyze": {"analysis"},
 }
 WITHOUT_TORCH = ("files", "commands", "registry", "config", "kinds", "results", "analysis")

@@ -64,6 +64,27 @@ class Regime:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """Runs whose methods are methods of their own: CONDITION_METHOD.
+
+    Attributes:
+        name: beginning of their names.
+        label: beginning of what tables call them.
+        where: dotted key of the configuration → value, or several with commas.
+        rows: method → rest of what tables call it; others are not used.
+    """
+
+    name: str
+    label: str
+    where: dict[str, Any]
+    rows: dict[str, str]
+
+    def method(self, row: str) -> str:
+        """The name of a method under this condition."""
+        return f"{self.name}_{row}"
+
+
+@dataclass(frozen=True)
 class Declaration:
     """`conf/analysis/<name>.yaml`, checked. The fields are explained in that file."""
 
@@ -78,6 +99,7 @@ class Declaration:
     about: str = ""
     regimes: tuple[Regime, ...] = ()
     curve: str = ""  # a key of the configuration: metrics are drawn by its values
+    conditions: tuple[Condition, ...] = ()  # runs of none of them are left out
     registration: str = ""  # text that the report prints first; in the YAML its file, beside it
 
 
@@ -132,7 +154,10 @@ def parse_declaration(content: dict[str, Any], where: str) -> Declaration:
             raise ValueError(f"{where}: {key}: {value!r} is not one of {', '.join(allowed)}")
     lists = {key: tuple(content[key]) for key in LISTS}
     lists["comparisons"] = _comparisons(content["comparisons"], where)
-    return Declaration(**{**content, **lists, "regimes": _regimes(content, where)})
+    conditions = _conditions(content, where)
+    _check_compared(lists["comparisons"], conditions, where)
+    found = {"regimes": _regimes(content, where), "conditions": conditions}
+    return Declaration(**{**content, **lists, **found})
 
 
 def _comparisons(pairs: Any, where: str) -> tuple[Comparison, ...]:
@@ -142,6 +167,32 @@ def _comparisons(pairs: Any, where: str) -> tuple[Comparison, ...]:
             raise ValueError(f"{place} is {pair!r}; write {{a: aswa, b: sgd}}")
         _check_keys(pair, {"a": True, "b": True}, place)
     return tuple(Comparison(str(pair["a"]), str(pair["b"])) for pair in pairs)
+
+
+def _conditions(content: dict[str, Any], where: str) -> tuple[Condition, ...]:
+    found: list[Condition] = []
+    known = {f.name: True for f in fields(Condition)}
+    for number, said in enumerate(content.get("conditions") or (), start=1):
+        place = f"{where}: condition {number}"
+        if not isinstance(said, dict):
+            raise ValueError(f"{place} is {said!r}; write {{name: ..., label: ..., where: ...}}")
+        _check_keys(said, known, place)
+        for key in ("where", "rows"):
+            if not isinstance(said[key], dict) or not said[key]:
+                raise ValueError(f"{place}: {key} is {said[key]!r}; write keys and values")
+        found.append(Condition(**said))
+    return tuple(found)
+
+
+def _check_compared(
+    pairs: tuple[Comparison, ...], conditions: tuple[Condition, ...], where: str
+) -> None:
+    """With conditions, what is compared is a method of one."""
+    known = [each.method(row) for each in conditions for row in each.rows]
+    for name in (name for pair in pairs for name in (pair.a, pair.b)):
+        if known and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise ValueError(f"{where}: {name!r} is of no condition; did you mean {near!r}?")
 
 
 def _regimes(content: dict[str, Any], where: str) -> tuple[Regime, ...]:

@@ -13,6 +13,7 @@ from aswa.analysis.declaration import Declaration, Regime
 from aswa.analysis.made_with import made_with, several_budgets, several_commits
 from aswa.analysis.published.files import published_folder
 from aswa.analysis.published.images import beside_ours
+from aswa.analysis.records.conditions import by_condition
 from aswa.analysis.records.long_table import (
     Cells,
     choose_cells,
@@ -92,6 +93,10 @@ def analyse(
             *said_of_unfinished(unfinished, len(runs)),
         ]
         raise NoResults("\n".join(lines), problems)
+    if declared.conditions:
+        runs = by_condition(runs, declared.conditions)
+        if not runs:
+            raise NoResults(f"{results_dir}: no run meets a declared condition", problems)
     chosen = select_where(runs, where)
     names, contradictions = merged(run.names for run in runs)
     folder = Folder(results_dir, declared, runs, chosen, names, figures)

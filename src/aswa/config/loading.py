@@ -170,8 +170,24 @@ def _check_together(config: RunConfig) -> None:
     kind, task = config.kind, config.kind.tasks[config.task.name]
     if kind.check:
         load_object(kind.check)(config.model.options)
+    _check_recipes(config.population.recipes, task.recipe)
     if task.check:
         load_object(task.check)(config.task.options)
+
+
+def _check_recipes(recipes: list[Any] | None, schema: type[Any] | None) -> None:
+    """Recipes of members are mappings of what the task declares."""
+    if recipes is None:
+        return
+    if schema is None:
+        raise ConfigError("population.recipes: this task has none; leave the key out")
+    if not recipes:
+        raise ConfigError("population.recipes: an empty list; leave the key out, or name some")
+    for number, recipe in enumerate(recipes):
+        place = f"population.recipes.{number}"
+        if not isinstance(recipe, dict):
+            raise ConfigError(f"{place}={recipe}: must be keys and values, such as {{mixup: 0.5}}")
+        checked([schema], recipe, place)
 
 
 def remarks(config: RunConfig, composed: DictConfig) -> list[str]:

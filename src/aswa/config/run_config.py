@@ -65,6 +65,9 @@ class PopulationConfig:
     name: str
     members: int = setting(least=1)
     shared_init: bool = setting(False, added=True)
+    recipes: list[Any] | None = setting(
+        None, added=True
+    )  # of members in turn; of a single one by epochs
     options: dict[str, Any]
 
 

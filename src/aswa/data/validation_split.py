@@ -16,6 +16,14 @@ from aswa.data.folders import EMBEDDED
 ORDER = EMBEDDED / "cifar" / "validation_order.npy"
 
 
+def validation_order(n: int) -> Tensor:
+    """The listed numbers below n, int64 [n]. Raises ValueError for more than are listed."""
+    order = torch.from_numpy(np.load(ORDER).astype(np.int64))
+    if n > len(order):
+        raise ValueError(f"{n:,} training images; the validation list is for up to {len(order):,}")
+    return order[order < n]
+
+
 def split_indices(
     n: int, valid_ratio: float, train_size: int | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -32,10 +40,7 @@ def split_indices(
     Raises:
         ValueError: more images than are listed, none held out, or too few left to train on.
     """
-    order = torch.from_numpy(np.load(ORDER).astype(np.int64))
-    if n > len(order):
-        raise ValueError(f"{n:,} training images; the validation list is for up to {len(order):,}")
-    order = order[order < n]
+    order = validation_order(n)
     n_valid = round(valid_ratio * n)
     left = n - n_valid
     if not 0 < n_valid < n:

@@ -55,6 +55,8 @@ class TaskDeclaration:
     # Path of a function of a task, members and a split, in place of the task's `metrics`: these,
     # and diagrams of predicted probabilities, as of `aswa.tasks.probabilistic.diagrams`.
     assess: str | None = None
+    # Schema of a member's recipe, `population.recipes`; the task's losses then take a `Stage`.
+    recipe: type[Any] | None = None
 
 
 @dataclass(frozen=True)

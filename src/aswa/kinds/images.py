@@ -10,6 +10,8 @@ from aswa.config.members import members, template
 from aswa.config.schema import Misfit, setting, unknown
 from aswa.kinds.declaration import Filled, Kind, Metric, Plain, TaskDeclaration, fewer_epochs
 
+LOSSES = ("cross_entropy", "balanced_softmax", "ldam")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
@@ -28,6 +30,12 @@ class Images:
     ood: dict[str, Any] | None = setting(
         None, added=True, keys=("name", "folder", "classes", "sha256")
     )
+    # The largest class by the rarest, of an exponential profile; then as many images of each class
+    # are held out.
+    imbalance: float | None = setting(None, least=1, added=True)
+    largest: int | None = setting(None, least=1, added=True)  # images of the largest class
+    subset_seed: int = setting(0, least=0, added=True)  # which images of a class
+    loss: str = setting("cross_entropy", choices=LOSSES, added=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +50,33 @@ class Network:
     dropout: float = setting(0.0, least=0, below=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a member of a population does to training images beside cropping and flipping them."""
+
+    auto_augment: bool = setting(False)  # the policy of CIFAR-10 (Cubuk et al., CVPR 2019); slow
+    cutout: int = setting(0, least=0)  # side in pixels of a square that is blank, inside the image
+    erasing: float = setting(0.0, least=0, most=1)  # probability of a blank rectangle
+    mixup: float = setting(0.0, least=0)  # α of Beta(α, α); 0: none
+    cutmix: float = setting(0.0, least=0)  # likewise; of both one a batch
+    label_smoothing: float = setting(0.0, least=0, below=1)
+
+
 def metrics(options: Mapping[str, Any]) -> list[Metric]:
-    """Top-1 accuracy, cross-entropy (NLL), calibration, and what tells other images apart."""
+    """Top-1 accuracy, of unequal classes also by their size, cross-entropy (NLL), calibration."""
+    words = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}
     return [
         Metric("accuracy", "Accuracy", True, "classification"),
+        *(
+            Metric(
+                f"accuracy_{name}",
+                "Accuracy",
+                True,
+                "classification",
+                f"classes of {said} training images",
+            )
+            for name, said in words.items()
+        ),
         Metric("loss", "Loss", False, "loss"),
         Metric("ece", "ECE", False, "calibration"),
         Metric("brier", "Brier", False, "calibration"),
@@ -68,6 +99,10 @@ def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
     for split, word in (("train", "training"), ("test", "test")):
         if size := plain["dataset"].get(f"{split}_size"):
             parts.append(f"{size} {word} images")
+    if (factor := plain["dataset"].get("imbalance")) is not None:
+        parts.append(f"imbalance {factor:g}")
+    if largest := plain["dataset"].get("largest"):
+        parts.append(f"{largest} images of the largest class")
     if shorter := fewer_epochs(plain, hyperparameters):
         parts.append(shorter)
     elif parts and not hyperparameters:
@@ -96,6 +131,7 @@ IMAGES = Kind(
             metrics,
             check_run="aswa.tasks.image_classification:check_run",
             assess="aswa.tasks.image_classification:ImageClassification.assess",
+            recipe=Recipe,
         ),
     },
     fetching="aswa.data.fetching.cifar",

@@ -154,7 +154,7 @@ class OneShot:
     def state_dict(self) -> dict[str, Any]:
         at = self.computation
         solved: dict[str, dict[int, Any]] = {}
-        for some in distributed.all_gather_object(at.solutions):
+        for some in distributed.gather_shards(at.solutions):
             for stage, parts in some.items():
                 solved.setdefault(stage, {}).update({p: _plain(s) for p, s in parts.items()})
         return {

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -17,8 +16,11 @@ from aswa.config import ConfigError, RunConfig
 from aswa.data.augmentation import crop_and_flip, draw_crops, normalise
 from aswa.data.cifar import read_cifar
 from aswa.data.folders import find_folder
-from aswa.data.validation_split import split_indices
+from aswa.data.long_tail import groups, long_tailed
+from aswa.data.recipes import Augmenting
+from aswa.data.validation_split import split_indices, validation_order
 from aswa.models import image
+from aswa.tasks.image_losses import LOSSES, class_counts, normalise_head
 from aswa.tasks.probabilistic import (
     auroc,
     brier,
@@ -30,6 +32,7 @@ from aswa.tasks.probabilistic import (
     nll,
     risk_coverage,
 )
+from aswa.tasks.task import Stage
 
 # Options of a model that its constructor does not take.
 TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "compile")
@@ -58,9 +61,7 @@ class ImageClassification:
         folder = find_folder(config.dataset.folder, config.data_dir)
         try:
             data = read_cifar(folder, self.classes, options.get("sha256"), options.get("images"))
-            train, valid = split_indices(
-                len(data.train_labels), options["valid_ratio"], options["train_size"]
-            )
+            train, valid = _split(data.train_labels, self.classes, options)
             other = _other_images(config)
         except ValueError as error:
             raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
@@ -74,6 +75,9 @@ class ImageClassification:
         self._mean, self._std = (
             torch.tensor(self._options[key], device=device) for key in ("mean", "std")
         )
+        counts = class_counts(self._splits["train"][1], self.classes)
+        self._loss = LOSSES[options.get("loss", "cross_entropy")](counts)
+        self._groups = groups(counts) if options.get("imbalance") is not None else {}
         self._check_last_batch()
         self.batch_norm_batches: Batches | None = None
         self._wrapped: dict[nn.Module, Callable[[Tensor], Tensor]] = {}  # for training
@@ -81,6 +85,8 @@ class ImageClassification:
     def build_model(self, generator: torch.Generator) -> nn.Module:
         try:
             model = _built(self._config, generator)
+            if self._loss.normalised_head:
+                normalise_head(model, self.classes)
             model = distributed.synchronise_batch_norm(model.to(self.device), self.device)
         except ValueError as error:
             raise ConfigError(str(error)) from None
@@ -104,7 +110,11 @@ class ImageClassification:
         return torch.compile(wrapped) if self._options["compile"] else wrapped
 
     def losses(
-        self, model: nn.Module, generator: torch.Generator, start: int = 0
+        self,
+        model: nn.Module,
+        generator: torch.Generator,
+        start: int = 0,
+        stage: Stage = Stage(),  # noqa: B008  frozen
     ) -> Iterator[tuple[Tensor, int]]:
         """Losses of `model`; one that this task did not build is called as it is.
 
@@ -115,12 +125,25 @@ class ImageClassification:
         order = torch.randperm(len(labels), generator=generator)
         drawn = (order, *draw_crops(len(labels), generator))
         pieces = [numbers.to(self.device).split(self._config.batch_size) for numbers in drawn]
+        augmenting, progress = self._augmenting(stage.recipe), stage.progress
         for batch in itertools.islice(zip(*pieces, strict=True), start, None):
             mine, *crops = map(distributed.shard, batch)
-            chosen = images.index_select(0, mine)
-            logits = forward(self._input(crop_and_flip(chosen, *crops)))
-            total = F.cross_entropy(logits, labels[mine], reduction="sum")
-            yield total * (distributed.shards() / len(batch[0])), len(batch[0])
+            chosen = crop_and_flip(images.index_select(0, mine), *crops)
+            inputs = self._input(augmenting.of_bytes(chosen))
+            inputs, targets = augmenting.of_inputs(inputs, labels[mine])
+            logits = forward(inputs.contiguous(memory_format=self._layout))
+            total = self._loss.total(logits, targets, augmenting.smoothing, progress)
+            size = self._loss.size(labels[batch[0]], progress)
+            yield total * (distributed.shards() / size), len(batch[0])
+
+    def _augmenting(self, recipe: Mapping[str, Any]) -> Augmenting:
+        augmenting = Augmenting(recipe, self.classes, self._splits["train"][0].shape[-1])
+        if augmenting.mixes and not self._loss.takes_distributions:
+            raise ConfigError(
+                "population.recipes: mixed images have several classes, and dataset.loss=ldam "
+                "takes one; leave mixup and cutmix out, or take another loss"
+            )
+        return augmenting
 
     def score(self, model: nn.Module) -> float:
         """Validation accuracy. `augment_validation` crops and flips the images at random.
@@ -139,9 +162,9 @@ class ImageClassification:
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
         """`accuracy` (top-1), `loss` (NLL of the mean prediction), `ece`, `brier`, `aurc`.
 
-        On test, with `dataset.ood`, also how well images of the other dataset are told apart by the
-        entropy of the mean prediction, and by the mutual information of several members:
-        `ood_entropy`, `ood_information`.
+        Of unequal classes also the accuracy by their size. On test, with `dataset.ood`, also how
+        well images of the other dataset are told apart by the entropy of the mean prediction, and
+        by the mutual information of several members: `ood_entropy`, `ood_information`.
         """
         return self.assess(members, split)[0]
 
@@ -151,8 +174,12 @@ class ImageClassification:
         """`metrics`, and diagrams of the predicted probabilities."""
         images, labels = self._splits[split]
         logits, information = self._predict(members, images)
-        found = {
-            "accuracy": _accuracy(logits, labels),
+        found = {"accuracy": _accuracy(logits, labels)}
+        for name, classes in self._groups.items():
+            chosen = torch.isin(labels, classes)
+            if bool(chosen.any()):  # a small test split may have none of them
+                found[f"accuracy_{name}"] = _accuracy(logits[chosen], labels[chosen])
+        found |= {
             "loss": nll(logits, labels),
             "ece": ece(logits, labels),
             "brier": brier(logits, labels),
@@ -205,6 +232,19 @@ class ImageClassification:
                 f"batch_size={size}: the last of {n:,} training images make a batch of {smallest}, "
                 f"too few for {distributed.shards()} processes; take another size"
             )
+
+
+def _split(labels: Tensor, classes: int, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Positions of the training and of the validation images."""
+    ratio, size, factor = options["valid_ratio"], options["train_size"], options.get("imbalance")
+    if factor is None:
+        return split_indices(len(labels), ratio, size)
+    if size is not None:
+        raise ValueError("train_size and imbalance: give largest, the size of the largest class")
+    held_out = round(ratio * len(labels) / classes)
+    order = validation_order(len(labels))
+    subset = options.get("largest"), options.get("subset_seed", 0)
+    return long_tailed(labels, order, held_out, factor, *subset)
 
 
 def check_run(config: RunConfig) -> None:

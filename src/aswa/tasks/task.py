@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from aswa.averaging.batch_norm import Batches
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a task that declares recipes of members is told of an epoch.
+
+    Attributes:
+        recipe: of the member, `aswa.kinds.declaration.TaskDeclaration.recipe`; empty: the usual.
+        progress: part of training that is over, in [0, 1).
+    """
+
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    progress: float = 0.0
 
 
 class Task(Protocol):
@@ -38,7 +52,7 @@ class Task(Protocol):
         """Scalar loss of `model` and number of examples of each batch of one epoch from `start` on.
 
         A batch follows from the generator's state at the call and from its number, so that an epoch
-        can be resumed in its middle.
+        can be resumed in its middle. A task that declares recipes takes a `Stage` as last argument.
         """
         ...
 

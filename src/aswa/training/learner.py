@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from aswa import distributed
 from aswa.config import BaseOptimizerConfig, RunConfig
-from aswa.tasks.task import Task
+from aswa.tasks.task import Stage, Task
 from aswa.training.rates import rates
 
 
@@ -65,7 +65,16 @@ class Learner:
             torch.default_generator.manual_seed(seed + distributed.shard_number())
             if self._task.device.type == "cuda":
                 torch.cuda.manual_seed_all(seed + distributed.shard_number())
-        self._losses = self._task.losses(self.model, stream, self.batches)
+        self._losses = self._task.losses(self.model, stream, self.batches, *self._stage(epoch))
+
+    def _stage(self, epoch: int) -> list[Stage]:
+        """For a task that declares recipes; members take theirs in turn, a single one by epochs."""
+        config = self._config
+        if config.kind.tasks[config.task.name].recipe is None:
+            return []
+        recipes = config.population.recipes or [{}]
+        place = self.number if config.population.members > 1 else epoch
+        return [Stage(recipes[place % len(recipes)], epoch / config.epochs)]
 
     def step(self) -> bool:
         """Train on one batch; false when the epoch has no more."""

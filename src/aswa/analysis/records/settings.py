@@ -205,11 +205,7 @@ def select_where(runs: list[Run], conditions: Iterable[str]) -> list[Run]:
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise ValueError(f"--where {condition}: no run has {key}={one}; values of {key}: "
                                  f"{', '.join(there)}{hint}")  # fmt: skip
-        runs = [
-            run
-            for run, value in zip(runs, values, strict=True)
-            if any(_equal(value, one) for one in several)
-        ]
+        runs = [run for run in runs if meets(run, key, wanted)]
     return runs
 
 
@@ -233,6 +229,12 @@ def configured(run: Run, key: str) -> Any:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
+
+
+def meets(run: Run, key: str, wanted: str) -> bool:
+    """Whether a run has `wanted` at a dotted key, or one of its values between commas."""
+    value = lookup(run, key)
+    return any(_equal(value, one) for one in {wanted, *wanted.split(",")})
 
 
 def _equal(value: Any, wanted: str) -> bool:
