@@ -92,9 +92,7 @@ class AveragingCallback(Callback):
 
     def _forget(self) -> None:
         self.averagers: dict[str, Averager] = {}
-        self._stepping: list[Averager] = []
-        # By label: version of the weights that were scored, and their metrics.
-        self._scored: dict[str, tuple[int, dict[str, float]]] = {}
+        self._scored: dict[str, tuple[int, dict[str, float]]] = {}  # by label: version, metrics
         self._validated: tuple[int, dict[str, float]] = (-1, {})  # optimizer steps, metrics of Θ
         self._stepped = self._updated = 0  # optimizer steps at the last step and update
 
@@ -149,8 +147,7 @@ class AveragingCallback(Callback):
         for label, build in self._builds.items():
             averager = self._build(build, pl_module, passes)
             self.averagers[_label(type(averager)) if self._one else label] = averager
-        each = self.averagers.values()
-        self._stepping = [a for a in each if type(a).step is not Averager.step]
+        self._stepping = [a for a in self.averagers.values() if type(a).step is not Averager.step]
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
             for label, averager in self.averagers.items():
