@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -85,6 +87,9 @@ def _python_files(place: Path) -> list[Path]:
     return sorted(place.rglob("*.py")) if place.is_dir() else [place]
 
 
+TRAINED = "from aswa.train import main; sys.argv[0] = 'aswa-train'; main()"
+
+
 def test_the_library_needs_torch_alone() -> None:
     assert [Requirement(line).name for line in PROJECT["dependencies"]] == ["torch"]
     users = EXTRAS.keys() - {"all", "test", "lint", "site"} - INTEGRATIONS
@@ -129,6 +134,35 @@ def test_a_wheel_lists_torch_alone_and_holds_conf(tmp_path: Path) -> None:
         files = (ROOT / folder).rglob("*.yaml" if folder == "conf" else "*.py")
         expected = {(Path(inside) / path.relative_to(ROOT / folder)).as_posix() for path in files}
         assert expected <= names
+
+
+@pytest.mark.slow
+def test_the_wheel_of_the_sdist_runs_away_from_the_checkout(tmp_path: Path) -> None:
+    """The cheap form of scripts/try_package.sh, which installs torch as well."""
+    pytest.importorskip("hatchling")
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path)]
+    subprocess.run([*build, "-t", "sdist"], cwd=ROOT, check=True, capture_output=True)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as file:
+        file.extractall(tmp_path, filter="data")
+    source = tmp_path / sdist.name.removesuffix(".tar.gz")
+    subprocess.run([*build, "-t", "wheel"], cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(tmp_path / "site")
+    (tmp_path / "away").mkdir()
+    words = ["dataset=umls", "model=distmult", "epochs=1", "lr=0.1", "results_dir=runs"]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, aswa; print(aswa.__file__); {TRAINED}", *words],
+        cwd=tmp_path / "away",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "site") in done.stdout
+    assert "test mrr" in done.stdout
+    assert (tmp_path / "site" / "aswa" / "py.typed").is_file()
 
 
 # A Python in which nothing but torch and what torch needs is installed.

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
@@ -139,6 +140,7 @@ def measure(repetitions: int, device: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "load_average_1_min": round(os.getloadavg()[0], 1),
         "machine": f"{platform.system()} {platform.machine()}",
         "median_ms": {name: statistics.median(values) for name, values in times.items()},
         "gb_per_second": {name: round(rate, 2) for name, rate in rates.items()},

@@ -16,7 +16,9 @@ GROUP_BYTES = 1 << 22  # large enough for a bus, small beside a model
 Pair = tuple[Tensor, Tensor]
 
 
-def brought(starts: Sequence[Tensor], ends: Sequence[Tensor]) -> Iterator[tuple[list[Tensor], ...]]:
+def brought(
+    starts: Sequence[Tensor], ends: Sequence[Tensor]
+) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """Groups of `starts` with their `ends`, these on the devices and in the dtypes of the starts.
 
     Where nothing has to be converted there is one group, and nothing is copied.

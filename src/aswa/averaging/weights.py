@@ -111,8 +111,8 @@ class AveragedWeights:
         masters, running = self.follow(model)
         averaged = [name for name in masters if name not in self._copied]
         starts = [local(masters[name]) for name in averaged]
-        for own, other in brought(starts, [local(running[name]) for name in averaged]):
-            torch._foreach_lerp_(own, other, weight)
+        for own, new in brought(starts, [local(running[name]) for name in averaged]):
+            torch._foreach_lerp_(own, new, weight)
         self._copy({name: masters[name] for name in self._copied}, running)
 
     def look_ahead(self, base: AveragedWeights, model: nn.Module, weight: float) -> None:

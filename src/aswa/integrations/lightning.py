@@ -92,8 +92,7 @@ class AveragingCallback(Callback):
 
     def _forget(self) -> None:
         self.averagers: dict[str, Averager] = {}
-        # By label: version of the weights that were scored, and their metrics.
-        self._scored: dict[str, tuple[int, dict[str, float]]] = {}
+        self._scored: dict[str, tuple[int, dict[str, float]]] = {}  # by label: version, metrics
         self._validated: tuple[int, dict[str, float]] = (-1, {})  # optimizer steps, metrics of Θ
         self._stepped = self._updated = 0  # optimizer steps at the last step and update
 
@@ -148,6 +147,7 @@ class AveragingCallback(Callback):
         for label, build in self._builds.items():
             averager = self._build(build, pl_module, passes)
             self.averagers[_label(type(averager)) if self._one else label] = averager
+        self._stepping = [a for a in self.averagers.values() if type(a).step is not Averager.step]
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
             for label, averager in self.averagers.items():
@@ -158,10 +158,10 @@ class AveragingCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Step the averagers where the optimizer has made a step."""
-        if trainer.global_step != self._stepped:
+        """Step the averagers that do something then, where the optimizer has made a step."""
+        if self._stepping and trainer.global_step != self._stepped:
             self._stepped = trainer.global_step
-            for averager in self.averagers.values():
+            for averager in self._stepping:
                 averager.step(pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
