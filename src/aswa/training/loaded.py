@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,28 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
         model.load_state_dict(_read(file, device))
         members.append(model.eval())
     return Loaded(members, task, config, record)
+
+
+def load_together(folders: Sequence[str | Path], method: str = "aswa", **changes: Any) -> Loaded:
+    """What a method made in several runs that differ in their seeds, as one: an ensemble.
+
+    The samples of several runs' SWAG together are MultiSWAG (Wilson, Izmailov 2020). Task,
+    configuration and record are those of the first run.
+
+    Args:
+        folders: at least one; as of `load`.
+        method: one of all runs.
+        changes: as of `load`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`; or the runs are of different settings.
+    """
+    found = [load(folder, method, **changes) for folder in folders]
+    for other, folder in zip(found, folders, strict=True):
+        if other.config.setting_id != found[0].config.setting_id:
+            raise ValueError(f"{folder}: its setting is not that of {folders[0]}; seeds may differ")
+    members = [member for each in found for member in each.members]
+    return replace(found[0], members=members)
 
 
 def weight_files(folder: Path, method: str) -> list[Path]:
