@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from aswa.results.store import read_result, result_paths
+from aswa.tasks.task import Task
 from aswa.training.loaded import load_together
 
 METRICS = ("loss", "ece", "accuracy", "ood_entropy", "ood_information")
@@ -54,11 +55,14 @@ def table(results: Path) -> pd.DataFrame:
         records = [record for _, record in runs]
         for method, words in ALONE.items():
             numbers = {m: [value(each, method, m) for each in records] for m in METRICS}
-            means = {m: fmean(v for v in n if v is not None) for m, n in numbers.items() if any(n)}
+            whole = {m: [v for v in n if v is not None] for m, n in numbers.items()}
+            means = {m: fmean(n) for m, n in whole.items() if len(n) == len(records)}
             rows.append({**about, "what": words, "seeds": len(runs), "members": None, **means})
+        task: Task | None = None  # the data are read once
         for method, words in TOGETHER.items():
-            found = load_together([folder for folder, _ in runs], method)
-            measured = found.task.metrics(found.members, "test")
+            found = load_together([folder for folder, _ in runs], method, task)
+            task = found.task
+            measured = task.metrics(found.members, "test")
             size = {"seeds": len(runs), "members": len(found.members)}
             rows.append({**about, "what": words, **size, **{m: measured.get(m) for m in METRICS}})
         print(f"{dataset} {model}: {len(runs)} seeds", flush=True)
@@ -69,7 +73,8 @@ def main(results: Path, target: Path) -> None:
     """Write the table twice."""
     found = table(results)
     found.to_csv(target.with_suffix(".csv"), index=False)
-    shown = found.assign(members=found["members"].astype("Int64"))
+    shown = found.assign(members=found["members"].astype("Int64")).astype(object)
+    shown = shown.where(shown.notna(), None)
     target.write_text(shown.to_markdown(index=False, floatfmt=".3f", missingval="") + "\n")
 
 
