@@ -47,6 +47,8 @@ class Snapshot(NamedTuple):
     answer: str | None = None  # a page that shows the answer alone
     block: str = "results"  # between which marks of the page
     brief: bool = False  # the tests of many comparisons as a table, not in sentences
+    figures: tuple[str, ...] = ()  # of the analysis, that are not of one of the metrics
+    beside: tuple[str, ...] = ()  # tables that another script left in RESULTS_DIR
 
 
 SNAPSHOTS = {
@@ -102,6 +104,17 @@ SNAPSHOTS = {
         curves=("accuracy",),
         block="images_small_fair",
     ),
+    "uncertainty_images": Snapshot(
+        "results/uncertainty_images",
+        "aswa-train experiment=uncertainty_images save_weights=true",
+        "docs/uncertainty.md",
+        metrics=("loss", "ece"),
+        declared="uncertainty_images",
+        curves=(),
+        tables=("test_accuracy", "test_brier", "test_aurc", "test_ood_entropy"),
+        figures=("reliability", "risk_coverage", "decisions_accuracy_swag_aswa"),
+        beside=("multiswag",),
+    ),
     "queries": Snapshot(
         "results/query_answering_cpu",
         "make reproduce-queries; aswa-train experiment=query_answering_large_cpu",
@@ -132,8 +145,10 @@ def copy_analysis(name: str, results: Path) -> None:
     if key := declared.curve:
         files += [f"figures/{metric}_by_{key}.png" for metric in chosen.metrics]
         files += [f"tables/test_{metric}_by_{key}.md" for metric in chosen.metrics]
-    for file in files:
-        source = results / "analysis" / file
+    files += [f"figures/{stem}.png" for stem in chosen.figures]
+    sources = [results / "analysis" / file for file in files]
+    sources += [results / f"{stem}.md" for stem in chosen.beside]
+    for source in sources:
         if not source.is_file():
             sys.exit(f"{source} is not there; run `{chosen.command}` first")
         shutil.copyfile(source, target / source.name)
@@ -214,7 +229,9 @@ def result_block(name: str, results: Path, report: Report) -> str:
                 parts.append(f"![learning curves]({figure})")
             figure = f"{folder}/paired_differences_{metric}{study.ending}.png"
             parts.append(f"![paired differences]({figure})")
-    parts += [(copied / f"{stem}.md").read_text().strip() for stem in chosen.tables]
+    tables = (*chosen.tables, *chosen.beside)
+    parts += [(copied / f"{stem}.md").read_text().strip() for stem in tables]
+    parts += [f"![{stem}]({folder}/{stem}.png)" for stem in chosen.figures]
     return "\n\n".join([*parts, made_with(read_runs(results)[0])])
 
 

@@ -184,7 +184,8 @@ def test_two_processes_do_what_one_does(images: Path, tmp_path: Path) -> None:
     history = [read(load(words_of[n]).folder / "history.json") for n in (1, 2)]
     assert history[0]["train_loss"] == pytest.approx(history[1]["train_loss"], abs=1e-3)
     for a, b in zip(one["rows"], two["rows"], strict=True):
-        tolerance = 0.021 if a["metric"] == "accuracy" else 2e-3  # two of 100 images
+        # Two of 100 images may change their class, and with it their place in bins and in ranks.
+        tolerance = {"loss": 2e-3, "accuracy": 0.021}.get(a["metric"], 0.05)
         assert a["value"] == pytest.approx(b["value"], abs=tolerance), (a, b)
 
 

@@ -50,5 +50,6 @@ def test_there_are_notebooks() -> None:
         "aswa_in_your_own_loop",
         "inspect_results",
         "multi_hop_queries",
+        "uncertainty",
         "your_results",
     ]

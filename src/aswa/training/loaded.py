@@ -58,7 +58,46 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
         FileNotFoundError: the run is not finished, or kept no weights; says what to do.
         ValueError: the run has no such method, or its plan now means another run.
     """
-    path = Path(folder)
+    return load_together([folder], method, **changes)
+
+
+def load_together(
+    folders: Sequence[str | Path], method: str = "aswa", task: Task | None = None, **changes: Any
+) -> Loaded:
+    """What a method made in several runs that differ in their seeds, as one: an ensemble.
+
+    The samples of several runs' SWAG together are MultiSWAG (Wilson, Izmailov 2020). Configuration
+    and record are those of the first run.
+
+    Args:
+        folders: at least one; as of `load`.
+        method: one of all runs.
+        task: of these runs, if it is there already; else it is built.
+        changes: as of `load`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`; or the runs are of different settings.
+    """
+    found = [_described(Path(folder), method, changes) for folder in folders]
+    config, record, _ = found[0]
+    for (other, _, _), folder in zip(found, folders, strict=True):
+        if other.setting_id != config.setting_id:
+            raise ValueError(f"{folder}: its setting is not that of {folders[0]}; seeds may differ")
+    device = pick_device(config.device)
+    if task is None:
+        task = load_object(config.kind.tasks[config.task.name].path)(config, device)
+    members = []
+    for file in [file for _, _, files in found for file in files]:
+        model = task.build_model(torch.Generator())
+        model.load_state_dict(_read(file, device))
+        members.append(model.eval())
+    return Loaded(members, task, config, record)
+
+
+def _described(
+    path: Path, method: str, changes: dict[str, Any]
+) -> tuple[RunConfig, dict[str, Any], list[Path]]:
+    """Configuration, record and files of a method's weights of a run; raises as `load`."""
     record = read_result(path / "result.json")
     known = list(dict.fromkeys(row["optimizer"] for row in record["rows"]))
     if method not in (*known, SNAPSHOT):
@@ -85,14 +124,7 @@ def load(folder: str | Path, method: str = "aswa", **changes: Any) -> Loaded:
             f"{path}: recorded as {record['run_id']}, but its plan now means {config.run_id}: the "
             "dataset's files, the code or a changed key make it another run"
         )
-    device = pick_device(config.device)
-    task: Task = load_object(config.kind.tasks[config.task.name].path)(config, device)
-    members = []
-    for file in files:
-        model = task.build_model(torch.Generator())
-        model.load_state_dict(_read(file, device))
-        members.append(model.eval())
-    return Loaded(members, task, config, record)
+    return config, record, files
 
 
 def _read(file: Path, device: torch.device) -> dict[str, torch.Tensor]:

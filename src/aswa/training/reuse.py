@@ -16,6 +16,7 @@ from torch import nn
 
 from aswa.config import RunConfig
 from aswa.config.identity import training_id
+from aswa.registry import methods
 from aswa.results.provenance import versions
 from aswa.results.store import SCHEMA, CorruptRecord, read_record, read_result
 from aswa.tasks.task import Task
@@ -31,8 +32,8 @@ def evaluate_again(config: RunConfig, task: Task) -> Reused | None:
     packages, and what it kept is as it was evaluated. What the record says of training is the
     other run's, whose `run_id` and commit it names in `weights_of`. None if there is no such run.
     """
-    if "task" not in config.resolved:
-        return None
+    if "task" not in config.resolved or any(methods()[name].mean for name in config.methods):
+        return None  # of a method that draws models, their rows and the mean's would be mixed up
     for path, other in _trained_alike(config):
         start = time.perf_counter()
         try:
