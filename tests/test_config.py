@@ -17,7 +17,7 @@ import aswa.config
 from aswa.config import ConfigError, RunConfig
 from aswa.config.members import GROUPS, RECIPES, members, template
 from aswa.files import conf_dir
-from aswa.registry import METHODS, MODELS
+from aswa.registry import METHODS, MODELS, mixings
 
 
 @functools.cache
@@ -60,7 +60,8 @@ def test_every_member_of_every_group_composes(group: str, member: str) -> None:
         assert config.optimizer in members("optimizer")
     else:
         chosen = getattr(config, group)
-        assert getattr(chosen, "name", chosen) == member
+        name = getattr(chosen, "name", chosen)
+        assert name in mixings() if group == "population" else name == member
 
 
 FILES = sorted((conf_dir() / "experiment").glob("*.yaml"))

@@ -98,3 +98,25 @@ def test_a_command_of_the_page_runs(command: str, project: Path, tmp_path: Path)
     assert {row["metric"] for row in record["rows"]} <= record["metrics"].keys()
     for metric in record["metrics"].values():
         assert metric["label"] and metric["higher_is_better"] is not None
+
+
+def test_a_sixth_population_is_three_files(project: Path, tmp_path: Path) -> None:
+    """A Python file, a YAML file, a line in the registry; then it trains, and one member is SGD."""
+    section = PAGE.read_text().partition("## A mixing\n")[2].partition("\n## ")[0]
+    heads = [HEAD.match(text.partition("\n")[0]) for _, text in BLOCK.findall(section)]
+    written = [head["file"] or head["registry"] for head in heads if head]
+    assert written == [
+        "src/aswa/averaging/mixing/follow.py",
+        "conf/population/follow.yaml",
+        "src/aswa/registry.py",
+    ]
+    small = ("dataset=umls", "model=distmult", "model.dim=8", "optimizer=sgd", "epochs=2", "lr=0.1")
+    found = {}
+    for members in (1, 3):
+        words = ("population=follow", f"population.members={members}", f"results_dir={tmp_path}")
+        run(project, "-m", "aswa.train", *small, *words)
+    for path in tmp_path.glob("runs/*/*/*/result.json"):
+        record = json.loads(path.read_text())
+        found[record["config"]["population"]["members"]] = record
+    assert {row["optimizer"] for row in found[1]["rows"]} == {"sgd"}
+    assert found[3]["population"]["numbers_sent"] > 0

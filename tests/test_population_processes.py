@@ -109,7 +109,7 @@ pauses = 0
 def watched(self):
     global pauses
     pauses += 1
-    if pauses == 20 and os.environ["RANK"] == "1":
+    if pauses == 20 and os.environ.get("RANK", "1") == "1":
         os.kill(os.getpid(), signal.SIGTERM)
     original(self)
 
@@ -133,7 +133,8 @@ def found(words: list[str]) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_two_processes_are_the_run_of_one(tmp_path: Path) -> None:
     """To the last bit, also where a signal to one of the two ends both in the middle."""
-    of = {word: [*SMALL, f"results_dir={tmp_path / word}"] for word in ("one", "two", "stopped")}
+    places = ("one", "two", "stopped", "begun")
+    of = {word: [*SMALL, f"results_dir={tmp_path / word}"] for word in places}
     execute(load(of["one"]))
     done = torchrun(2, "-m", "aswa.train", *of["two"])
     assert done.returncode == 0, done.stderr
@@ -141,8 +142,13 @@ def test_two_processes_are_the_run_of_one(tmp_path: Path) -> None:
     assert torchrun(2, str(tmp_path / "stopped.py"), *of["stopped"]).returncode
     assert not (load(of["stopped"]).folder / "result.json").exists()
     execute(load(of["stopped"]))  # what two processes began, one ends
+    alone = [sys.executable, str(tmp_path / "stopped.py"), *of["begun"]]
+    assert subprocess.run(alone, capture_output=True, timeout=300).returncode
+    assert not (load(of["begun"]).folder / "result.json").exists()
+    done = torchrun(2, "-m", "aswa.train", *of["begun"])
+    assert done.returncode == 0, done.stderr
     one, history = found(of["one"])
-    for word, processes in (("two", 2), ("stopped", 1)):
+    for word, processes in (("two", 2), ("stopped", 1), ("begun", 2)):
         other, others = found(of[word])
         assert other["processes"] == processes
         for key in ("rows", "decisions", "members", "population"):

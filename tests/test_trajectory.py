@@ -207,15 +207,15 @@ def test_methods_ride_on_the_mean_of_several_learners() -> None:
     """All rows are those of methods that were fed that mean by hand, and its own is SGD's."""
     trajectory = pair("averaged")
     by_hand = riders.build_riders(trajectory.config, trajectory.model, trajectory._batches)
-    original = trajectory._refresh_mean
+    original = trajectory._mean.refresh
 
-    def fed(statistics: bool = False) -> None:
-        original(statistics)
-        if not statistics:
+    def fed(batches: Any = None) -> None:
+        original(batches)
+        if batches is None:  # else an epoch is over
             for rider in by_hand.values():
                 rider.averager.step(trajectory.model)
 
-    trajectory._refresh_mean = fed  # type: ignore[method-assign]
+    trajectory._mean.refresh = fed  # type: ignore[method-assign]
     while not trajectory.finished:
         trajectory.advance()
         first, second = (learner.model for learner in trajectory.learners)

@@ -13,7 +13,7 @@ from aswa.analysis.declaration import Regime
 from aswa.analysis.records.long_table import CELL, RESULT_COLUMNS, UNIT, Cells
 from aswa.analysis.records.names import Names
 from aswa.analysis.records.runs import Run
-from aswa.analysis.records.settings import Choice, select_where
+from aswa.analysis.records.settings import Choice, meets, select_where
 from aswa.analysis.records.values import Values
 
 Best = dict[tuple[str, str, str], Any]  # (dataset, model, method) → value
@@ -21,9 +21,12 @@ Best = dict[tuple[str, str, str], Any]  # (dataset, model, method) → value
 
 def meeting(runs: list[Run], where: dict[str, Any]) -> list[int]:
     """Indices of the runs that meet every condition of a regime. Raises ValueError for none."""
-    met = select_where(runs, [f"{key}={value}" for key, value in where.items()])
-    chosen = {id(run) for run in met}
-    return [i for i, run in enumerate(runs) if id(run) in chosen]
+    wanted = {key: str(value) for key, value in where.items()}
+    met = [i for i, run in enumerate(runs) if all(meets(run, *each) for each in wanted.items())]
+    if not met:
+        select_where(runs, [f"{key}={value}" for key, value in wanted.items()])  # says why
+        raise ValueError(f"no run meets all of {', '.join(map('='.join, wanted.items()))}")
+    return met
 
 
 def best_values(values: Values, metric: str, names: Names, of: str = "") -> Best:
