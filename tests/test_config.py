@@ -15,9 +15,9 @@ import yaml
 
 import aswa.config
 from aswa.config import ConfigError, RunConfig
-from aswa.config.members import GROUPS, RECIPES, members, template
+from aswa.config.members import GROUPS, RECIPES, composed_of, members, template
 from aswa.files import conf_dir
-from aswa.registry import METHODS, MODELS, mixings
+from aswa.registry import MERGES, METHODS, MODELS, mixings
 
 
 @functools.cache
@@ -33,7 +33,16 @@ KINDS = {
     for member in members(group)
 }
 # A dataset and a model of each kind, to stand beside the member that is tried.
-PARTNERS = {"knowledge_graph": ("umls", "keci"), "images": ("cifar10", "vgg16")}
+PARTNERS = {
+    "knowledge_graph": ("umls", "keci", []),
+    "images": ("cifar10", "vgg16", ["lr=0.01"]),
+    "sparse": ("wordnet_nouns", "l1_logistic", ["optimizer=merges"]),
+}
+KINDS |= {
+    ("optimizer", member): "sparse"
+    for member in members("optimizer")
+    if composed_of("optimizer", member) & MERGES.keys()
+}
 
 
 def test_every_folder_of_conf_is_a_group() -> None:
@@ -47,14 +56,14 @@ def test_every_folder_of_conf_is_a_group() -> None:
 def test_every_member_of_every_group_composes(group: str, member: str) -> None:
     """And resolves."""
     kind = KINDS.get((group, member), "knowledge_graph")
-    dataset, model = PARTNERS[kind]
-    words = [f"dataset={dataset}", f"model={model}", f"{group}={member}"]
+    dataset, model, more = PARTNERS[kind]
+    words = [f"dataset={dataset}", f"model={model}", *more, f"{group}={member}"]
     if group in RECIPES:
         words = [f"{group}={member}"]
-    if group == "dataset" or kind == "images":
+    if group == "dataset" and kind == "knowledge_graph":
         words.append("lr=0.01")
-    if member == "own":
-        words += ["dataset.folder=mine", "dataset.name=own"]
+    if member in ("own", "own_sparse"):
+        words += ["dataset.folder=mine", f"dataset.name={member}"]
     config = load(*words)
     if group in RECIPES:
         assert config.optimizer in members("optimizer")

@@ -26,6 +26,13 @@ DATASETS = read_datasets(conf_dir() / "dataset")
 GRAPHS = [name for name, files in DATASETS.items() if files.kind == "knowledge_graph"]
 
 
+COUNTS = {
+    "knowledge_graph": ("entities", "relations", "triples"),
+    "images": ("classes", "images"),
+    "sparse": ("features", "rows"),
+}
+
+
 def check_published(name: str, folder: Path) -> None:
     """Checksums and counts are those of conf/dataset."""
     files = DATASETS[name]
@@ -59,7 +66,9 @@ def test_the_page_has_the_numbers_of_the_configuration() -> None:
     expected = {}
     for name in DATASETS:
         counts = yaml.safe_load((conf_dir() / "dataset" / f"{name}.yaml").read_text())
-        keys = ("entities", "relations", "triples") if name in GRAPHS else ("classes", "images")
+        keys = COUNTS[DATASETS[name].kind]
+        if counts[keys[-1]] is None:  # of what changes with every release of its source
+            continue
         first, last = [counts[key] for key in keys[:-1]], counts[keys[-1]].values()
         expected[name] = [*first, *last]
     assert rows == expected
