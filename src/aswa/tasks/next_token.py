@@ -8,12 +8,19 @@ Windows are evaluated `EVALUATED_AT_ONCE` tokens at a time, whatever the batch s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aswa.tasks.probabilistic import Reliability, mean_prediction, reliability
+from aswa.tasks.probabilistic import (
+    Reliability,
+    entropy,
+    mean_prediction,
+    mutual_information,
+    reliability,
+)
 
 EVALUATED_AT_ONCE = 4096  # tokens; a constant, so that scores do not depend on batch_size
 
@@ -42,11 +49,39 @@ def summed_loss(model: Callable[[Tensor], Tensor], tokens: Tensor, context: int)
     return float(total)
 
 
+class Assessed(NamedTuple):
+    """What the predictions of a text's n − 1 tokens are worth.
+
+    Attributes:
+        loss, accuracy, brier: means over tokens; the loss in nats.
+        reliability: by confidence.
+        entropy, information: of the mean prediction, and what the members disagree about, as means
+            over each window [W]; empty unless they are asked for.
+    """
+
+    loss: float
+    accuracy: float
+    brier: float
+    reliability: Reliability
+    entropy: Tensor
+    information: Tensor
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """`loss`, `accuracy`, `ece` and `brier`."""
+        return {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "ece": self.reliability.error,
+            "brier": self.brier,
+        }
+
+
 @torch.no_grad()
-def next_token_metrics(
-    members: Sequence[nn.Module], tokens: Tensor, context: int
-) -> dict[str, float]:
-    """`loss`, `accuracy`, `ece` and `brier` of the members' mean probabilities, token by token.
+def assess(
+    members: Sequence[nn.Module], tokens: Tensor, context: int, uncertainty: bool = False
+) -> Assessed:
+    """Of the members' mean probabilities, token by token.
 
     The exact mixture of a text would weigh members by how likely they made what came before; the
     mean of each token's probabilities is what ensembles of language models use.
@@ -54,11 +89,13 @@ def next_token_metrics(
     Args:
         tokens: int64 [n].
         context: longest input of the members.
+        uncertainty: also entropy and information of each window.
     """
     for member in members:
         member.eval()
     sums = torch.zeros(3, dtype=torch.float64, device=tokens.device)
     parts: list[Reliability] = []
+    uncertain: list[list[Tensor]] = []
     for inputs, targets in windows(tokens, context):
         right = targets.flatten()
         each = [member(inputs).float().flatten(0, 1) for member in members]
@@ -69,6 +106,11 @@ def next_token_metrics(
         sums[1] += (mean.argmax(1) == right).sum()
         sums[2] += (p.square().sum(1, keepdim=True) - 2 * of_right + 1).sum().double()
         parts.append(reliability(mean, right))
+        if uncertainty:
+            of_each = (entropy(mean), mutual_information(each))
+            uncertain.append([values.view_as(inputs).mean(1) for values in of_each])
     loss, accuracy, brier = (sums / (len(tokens) - 1)).tolist()
     whole = Reliability(*(torch.stack(values).sum(0) for values in zip(*parts, strict=True)))
-    return {"loss": loss, "accuracy": accuracy, "ece": whole.error, "brier": brier}
+    none = (torch.empty(0), torch.empty(0))
+    both = tuple(map(torch.cat, zip(*uncertain, strict=True))) if uncertain else none
+    return Assessed(loss, accuracy, brier, whole, *both)
