@@ -10,7 +10,7 @@ from aswa.config.schema import setting
 from aswa.kinds.declaration import Kind, Metric, TaskDeclaration
 
 SPLITS = ("train", "valid", "test")
-VOCABULARIES = ("characters", "bytes", "bpe")
+VOCABULARIES = ("characters", "bytes", "bpe", "model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +70,21 @@ class AdaptedGPTOptions(Adapters):
     base_sha256: str | None = setting(None)  # of the file of weights
 
 
+@dataclass(frozen=True, kw_only=True)
+class HuggingFaceOptions(Adapters):
+    """Of a causal language model of transformers in a folder, known by the bytes of its files."""
+
+    r: int | None = setting(least=1)  # type: ignore[assignment]  # None: all weights are trained
+    path: str | None = setting(neutral=True)
+    path_sha256: str | None = setting(None)
+
+
 # Models whose options are completed from files: path of a function of a configuration, which
 # returns the files whose bytes it named.
-FILLED = {"gpt_lora": "aswa.data.text.base:fill_base"}
+FILLED = {
+    "gpt_lora": "aswa.data.text.base:fill_base",
+    "hf_causal_lm": "aswa.data.text.hugging_face:fill_folder",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +142,11 @@ TEXT = Kind(
     words="texts",
     dataset=Text,
     model=LanguageModel,
-    models={"gpt": GPTOptions, "gpt_lora": AdaptedGPTOptions},
+    models={
+        "gpt": GPTOptions,
+        "gpt_lora": AdaptedGPTOptions,
+        "hf_causal_lm": HuggingFaceOptions,
+    },
     tasks={
         "language_modeling": TaskDeclaration(
             "aswa.tasks.language_modeling:LanguageModeling",

@@ -15,10 +15,11 @@ from aswa.config import ConfigError, RunConfig
 from aswa.data.folders import find_folder
 from aswa.data.text.elsewhere import read_elsewhere
 from aswa.data.text.files import read_books
-from aswa.data.text.vocabulary import Vocabulary, vocabulary
+from aswa.data.text.vocabularies import vocabulary
+from aswa.data.text.vocabulary import Vocabulary
 from aswa.models import text
 from aswa.tasks.choices import Question, choice_metrics, drawn_questions, read_questions
-from aswa.tasks.next_token import assess, summed_loss
+from aswa.tasks.next_token import Windows, assess, summed_loss
 from aswa.tasks.probabilistic import auroc
 
 PROMPT = 64  # characters of the validation text that a sample goes on from
@@ -40,7 +41,8 @@ class LanguageModeling:
         self.device, self._config = device, config
         self.context = int(config.model.options["context"])
         books = _read(config)
-        self.vocabulary: Vocabulary = vocabulary(config.dataset.options, books["train"])
+        self.vocabulary = _vocabulary(config, books["train"])
+        self._windows = Windows(self.context, self.vocabulary.size)
         self._tokens = {
             split: torch.from_numpy(self.vocabulary.encode("\n".join(texts))).to(device)
             for split, texts in books.items()
@@ -80,7 +82,7 @@ class LanguageModeling:
     def score(self, model: nn.Module) -> float:
         """exp(−loss) on the validation text."""
         tokens = self._tokens["valid"]
-        return math.exp(-summed_loss(model, tokens, self.context) / (len(tokens) - 1))
+        return math.exp(-summed_loss(model, tokens, self._windows) / (len(tokens) - 1))
 
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
         """Of the next token; on train of a beginning as long as valid.
@@ -90,7 +92,7 @@ class LanguageModeling:
         tokens, others = self._tokens[split], {} if split != "test" else self._elsewhere
         if split == "train":
             tokens = tokens[: len(self._tokens["valid"])]
-        found = assess(members, tokens, self.context, uncertainty=bool(others))
+        found = assess(members, tokens, self._windows, uncertainty=bool(others))
         n_bytes = self.vocabulary.n_bytes(tokens[1:].cpu().numpy())
         bits = found.loss * (len(tokens) - 1) / math.log(2)
         values = {
@@ -100,7 +102,7 @@ class LanguageModeling:
             "probability": math.exp(-found.loss),
         }
         for name, text_of in others.items():
-            other = assess(members, text_of, self.context, uncertainty=True)
+            other = assess(members, text_of, self._windows, uncertainty=True)
             values |= {f"{name}_{key}": value for key, value in other.metrics.items()}
             values[f"{name}_entropy"] = auroc(found.entropy, other.entropy)
             if len(members) > 1:  # one member agrees with itself about every token
@@ -164,7 +166,7 @@ def check_run(config: RunConfig) -> None:
         ConfigError, FileNotFoundError
     """
     books, _ = _read(config), _read_elsewhere(config)
-    size = vocabulary(config.dataset.options, books["train"]).size
+    size = _vocabulary(config, books["train"]).size
     _built(config, size, torch.Generator())
 
 
@@ -193,6 +195,13 @@ def _read(config: RunConfig) -> dict[str, list[str]]:
         }
     except ValueError as error:
         raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
+
+
+def _vocabulary(config: RunConfig, train: list[str]) -> Vocabulary:
+    try:
+        return vocabulary(config.dataset.options, config.model.options, train)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _read_elsewhere(config: RunConfig) -> dict[str, str]:

@@ -23,27 +23,40 @@ from aswa.tasks.probabilistic import (
 )
 
 EVALUATED_AT_ONCE = 4096  # tokens; a constant, so that scores do not depend on batch_size
+LOGITS_AT_ONCE = 2**23  # of large vocabularies fewer tokens
 
 
-def windows(tokens: Tensor, context: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and targets [B, T] of all predictions of tokens [n], each once."""
-    inputs, targets = tokens[:-1], tokens[1:]
-    whole = len(inputs) // context * context
-    rows = max(1, EVALUATED_AT_ONCE // context)
-    pairs = [each[:whole].view(-1, context).split(rows) for each in (inputs, targets)]
-    if whole:
-        yield from zip(*pairs, strict=True)
-    if whole < len(inputs):
-        yield inputs[whole:].unsqueeze(0), targets[whole:].unsqueeze(0)
+class Windows(NamedTuple):
+    """How a text is cut.
+
+    Attributes:
+        context: longest input of the models.
+        classes: size of the vocabulary, which decides how many windows are evaluated at once.
+    """
+
+    context: int
+    classes: int = 1
+
+    def of(self, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets [B, T] of all predictions of tokens [n], each once."""
+        inputs, targets = tokens[:-1], tokens[1:]
+        whole = len(inputs) // self.context * self.context
+        at_once = min(EVALUATED_AT_ONCE, LOGITS_AT_ONCE // self.classes)
+        rows = max(1, at_once // self.context)
+        pairs = [each[:whole].view(-1, self.context).split(rows) for each in (inputs, targets)]
+        if whole:
+            yield from zip(*pairs, strict=True)
+        if whole < len(inputs):
+            yield inputs[whole:].unsqueeze(0), targets[whole:].unsqueeze(0)
 
 
 @torch.no_grad()
-def summed_loss(model: Callable[[Tensor], Tensor], tokens: Tensor, context: int) -> float:
+def summed_loss(model: Callable[[Tensor], Tensor], tokens: Tensor, windows: Windows) -> float:
     """Negative log-likelihood of tokens [n] but the first, in nats, of a model in eval mode."""
     if isinstance(model, nn.Module):
         model.eval()
     total = torch.zeros((), dtype=torch.float64, device=tokens.device)
-    for inputs, targets in windows(tokens, context):
+    for inputs, targets in windows.of(tokens):
         logits = model(inputs).float().flatten(0, 1)
         total += F.cross_entropy(logits, targets.flatten(), reduction="sum").double()
     return float(total)
@@ -79,7 +92,7 @@ class Assessed(NamedTuple):
 
 @torch.no_grad()
 def assess(
-    members: Sequence[nn.Module], tokens: Tensor, context: int, uncertainty: bool = False
+    members: Sequence[nn.Module], tokens: Tensor, windows: Windows, uncertainty: bool = False
 ) -> Assessed:
     """Of the members' mean probabilities, token by token.
 
@@ -88,7 +101,7 @@ def assess(
 
     Args:
         tokens: int64 [n].
-        context: longest input of the members.
+        windows: of the text.
         uncertainty: also entropy and information of each window.
     """
     for member in members:
@@ -96,7 +109,7 @@ def assess(
     sums = torch.zeros(3, dtype=torch.float64, device=tokens.device)
     parts: list[Reliability] = []
     uncertain: list[list[Tensor]] = []
-    for inputs, targets in windows(tokens, context):
+    for inputs, targets in windows.of(tokens):
         right = targets.flatten()
         each = [member(inputs).float().flatten(0, 1) for member in members]
         mean = mean_prediction(each)
