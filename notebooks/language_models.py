@@ -91,4 +91,4 @@ for method in ("sgd", "ema", "aswa"):
         print(f"--- {method}, temperature {temperature}\nShe was {text}\n")
 
 # %% [markdown]
-# A minute of training gives words and rhythm, not sense. A longer run is `experiment=language_base`.
+# A minute of training gives words and rhythm, not sense. `experiment=language_base` trains longer.

@@ -59,7 +59,7 @@ def differences(rows: pd.DataFrame, declared: Declaration) -> pd.DataFrame:
 def table(found: pd.DataFrame) -> str:
     """Markdown; bold where the interval excludes zero."""
     lines = [
-        "| text | schedule | metric | difference | seeds | means | mean difference [95 % interval] |",
+        "| text | schedule | metric | difference | seeds | means | mean [95 % interval] |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in found.itertuples():

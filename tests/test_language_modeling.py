@@ -323,7 +323,7 @@ def test_the_floor_is_that_of_its_formula() -> None:
 def test_a_small_gpt_beats_two_characters_early(
     dataset: str, tmp_path: Path, data_dir: Path
 ) -> None:
-    """1.9 million tokens, a tenth of 20 passes over a million characters; the floor had them all."""
+    """1.9 million tokens: a tenth of 20 passes over a million characters."""
     words = [f"dataset={dataset}", "model=gpt", "base_optimizer=adamw", "schedule=warmup_cosine",
              "dataset.train_size=1000000", "dataset.valid_size=4096", "dataset.test_size=40000",
              "dataset.epoch_windows=15000", "epochs=2", "batch_size=12", "lr=0.002",
@@ -334,4 +334,5 @@ def test_a_small_gpt_beats_two_characters_early(
     train, test = (task.vocabulary.decode(task._tokens[s].tolist()) for s in ("train", "test"))
     record = execute(run, report=lambda _: None)
     (loss,) = [r["value"] for r in record["rows"] if (r["split"], r["metric"]) == ("test", "loss")]
-    assert loss < floor(train, test, 2, 81)
+    published = {"austen": 1.97, "shakespeare": 9.9}[dataset]  # measured elsewhere, if at all
+    assert loss < min(floor(train, test, 2, 81), published)
