@@ -25,9 +25,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from aswa import load as load_run
 from aswa.config import load
 from aswa.results.store import read_record
+from aswa.tasks.language_modeling import LanguageModeling
 from aswa.tasks.next_token import Windows, assess
 from aswa.training.session import execute
 
@@ -64,13 +64,21 @@ plt.show()
 # width; the error that they add up to is the column `ece` above.
 
 # %%
-found = load_run(config.folder, "aswa")
-task = found.task
-bins = assess(found.members, task._tokens["test"], Windows(task.context)).reliability
-kept = bins.count > 0
+task = LanguageModeling(config, torch.device("cpu"))
+
+
+def kept_by(method: str) -> torch.nn.Module:
+    """The model that a method kept."""
+    model = task.build_model(torch.Generator())
+    model.load_state_dict(torch.load(config.folder / "weights" / f"{method}.pt"))
+    return model.eval()
+
+
+bins = assess([kept_by("aswa")], task._tokens["test"], Windows(task.context)).reliability
+kept = bins.number > 0
 figure, axes = plt.subplots(figsize=(3.5, 3.5))
 axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-confidence, correct = (sums[kept] / bins.count[kept] for sums in (bins.confidence, bins.correct))
+confidence, correct = (sums[kept] / bins.number[kept] for sums in (bins.confidence, bins.correct))
 axes.plot(confidence, correct, marker="o")
 axes.set_xlabel("confidence")
 axes.set_ylabel("share that is right")
@@ -85,9 +93,8 @@ plt.show()
 # %%
 for method in ("sgd", "ema", "aswa"):
     for temperature in (1.0, 0.5):
-        other = load_run(config.folder, method)
         generator = torch.Generator().manual_seed(1)
-        text = other.task.sample(other.members, "She was ", 150, generator, temperature)
+        text = task.sample([kept_by(method)], "She was ", 150, generator, temperature)
         print(f"--- {method}, temperature {temperature}\nShe was {text}\n")
 
 # %% [markdown]

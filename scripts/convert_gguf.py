@@ -33,7 +33,12 @@ def gguf_file(source: str) -> Path:
 def main(source: str, folder: str) -> None:
     path = gguf_file(source)
     place = {"gguf_file": path.name, "local_files_only": True}
-    model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **place)
+    read = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **place)
+    plain = {k: v for k, v in read.config.to_dict().items() if k != "quantization_config"}
+    config = type(read.config).from_dict(plain)  # a quantised model would not be saved
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    model.load_state_dict(read.state_dict(), assign=True)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(path.parent, **place).save_pretrained(folder)
     print(f"{folder}: {sum(p.numel() for p in model.parameters()):,} parameters")
