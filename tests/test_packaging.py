@@ -69,7 +69,7 @@ ROOMS = {
     "experiments": (["."], distributions("experiments")),
 }
 # Extras for training loops of other packages; nothing of this one needs them.
-INTEGRATIONS = {"lightning", "transformers"}
+INTEGRATIONS = {"lightning", "transformers", "llm"}
 
 
 @pytest.mark.parametrize("extra", ROOMS)

@@ -49,6 +49,7 @@ MODELS: dict[str, str] = {
         "aswa.models.image.wide_resnet:WideResNet",
     ),
     "gpt": "aswa.models.text.gpt:GPT",
+    "hf_causal_lm": "aswa.models.text.hugging_face:build",
     "gpt_lora": "aswa.models.text.adapted_gpt:build",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +13,14 @@ from torch import Tensor, nn
 
 from aswa.config import ConfigError, RunConfig
 from aswa.data.folders import find_folder
+from aswa.data.text.elsewhere import read_elsewhere
 from aswa.data.text.files import read_books
-from aswa.data.text.vocabulary import Vocabulary, vocabulary
+from aswa.data.text.vocabularies import vocabulary
+from aswa.data.text.vocabulary import Vocabulary
 from aswa.models import text
-from aswa.tasks.next_token import next_token_metrics, summed_loss
+from aswa.tasks.choices import Question, choice_metrics, drawn_questions, read_questions
+from aswa.tasks.next_token import Windows, assess, summed_loss
+from aswa.tasks.probabilistic import auroc
 
 PROMPT = 64  # characters of the validation text that a sample goes on from
 
@@ -36,7 +41,8 @@ class LanguageModeling:
         self.device, self._config = device, config
         self.context = int(config.model.options["context"])
         books = _read(config)
-        self.vocabulary: Vocabulary = vocabulary(config.dataset.options, books["train"])
+        self.vocabulary = _vocabulary(config, books["train"])
+        self._windows = Windows(self.context, self.vocabulary.size)
         self._tokens = {
             split: torch.from_numpy(self.vocabulary.encode("\n".join(texts))).to(device)
             for split, texts in books.items()
@@ -47,6 +53,11 @@ class LanguageModeling:
                 f"model.context={self.context}: the training text has only "
                 f"{len(self._tokens['train']):,} tokens; take a smaller one, or a longer text"
             )
+        self._elsewhere = {
+            name: torch.from_numpy(self.vocabulary.encode(other)).to(device)
+            for name, other in _read_elsewhere(config).items()
+        }
+        self._questions = self._all_questions()
         self.chance = _unigram_probability(self._tokens, self.vocabulary.size)
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
@@ -71,22 +82,50 @@ class LanguageModeling:
     def score(self, model: nn.Module) -> float:
         """exp(−loss) on the validation text."""
         tokens = self._tokens["valid"]
-        return math.exp(-summed_loss(model, tokens, self.context) / (len(tokens) - 1))
+        return math.exp(-summed_loss(model, tokens, self._windows) / (len(tokens) - 1))
 
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
-        """Of the next token; on train of a beginning as long as valid."""
-        tokens = self._tokens[split]
+        """Of the next token; on train of a beginning as long as valid.
+
+        On test also what `elsewhere`, `questions` and `question_file` ask for.
+        """
+        tokens, others = self._tokens[split], {} if split != "test" else self._elsewhere
         if split == "train":
             tokens = tokens[: len(self._tokens["valid"])]
-        found = next_token_metrics(members, tokens, self.context)
+        found = assess(members, tokens, self._windows, uncertainty=bool(others))
         n_bytes = self.vocabulary.n_bytes(tokens[1:].cpu().numpy())
-        bits = found["loss"] * (len(tokens) - 1) / math.log(2)
-        return {
-            **found,
-            "perplexity": math.exp(found["loss"]),
+        bits = found.loss * (len(tokens) - 1) / math.log(2)
+        values = {
+            **found.metrics,
+            "perplexity": math.exp(found.loss),
             "bits_per_byte": bits / n_bytes,
-            "probability": math.exp(-found["loss"]),
+            "probability": math.exp(-found.loss),
         }
+        for name, text_of in others.items():
+            other = assess(members, text_of, self._windows, uncertainty=True)
+            values |= {f"{name}_{key}": value for key, value in other.metrics.items()}
+            values[f"{name}_entropy"] = auroc(found.entropy, other.entropy)
+            if len(members) > 1:  # one member agrees with itself about every token
+                values[f"{name}_information"] = auroc(found.information, other.information)
+        for name, questions in self._questions.items() if split == "test" else ():
+            of_choice = choice_metrics(members, questions, self.context, self.device)
+            values |= {f"{name}_{key}": value for key, value in of_choice.items()}
+        return values
+
+    def _all_questions(self) -> dict[str, list[Question]]:
+        """Those of the task's options, by the beginning of their metrics' names."""
+        options, found = self._config.task.options, {}
+        try:
+            if number := options["questions"]:
+                found["choice"] = drawn_questions(self._tokens["test"], self.context, number)
+            if file := options["question_file"]:
+                folded = self._config.dataset.options["fold"]
+                found["question"] = read_questions(
+                    Path(file), self.vocabulary, self.context, folded
+                )
+        except (OSError, ValueError) as error:
+            raise ConfigError(str(error)) from None
+        return found
 
     @torch.no_grad()
     def sample(
@@ -126,8 +165,8 @@ def check_run(config: RunConfig) -> None:
     Raises:
         ConfigError, FileNotFoundError
     """
-    books = _read(config)
-    size = vocabulary(config.dataset.options, books["train"]).size
+    books, _ = _read(config), _read_elsewhere(config)
+    size = _vocabulary(config, books["train"]).size
     _built(config, size, torch.Generator())
 
 
@@ -156,6 +195,25 @@ def _read(config: RunConfig) -> dict[str, list[str]]:
         }
     except ValueError as error:
         raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
+
+
+def _vocabulary(config: RunConfig, train: list[str]) -> Vocabulary:
+    try:
+        return vocabulary(config.dataset.options, config.model.options, train)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _read_elsewhere(config: RunConfig) -> dict[str, str]:
+    """The texts of `elsewhere`, each as long as the test text may be."""
+    options = config.dataset.options
+    found = {}
+    for name in config.task.options["elsewhere"] or ():
+        try:
+            found[name] = read_elsewhere(name, config.data_dir, options, options["test_size"])
+        except (ValueError, FileNotFoundError) as error:
+            raise ConfigError(f"task.elsewhere: {name}: {error}") from None
+    return found
 
 
 def _built(config: RunConfig, size: int, generator: torch.Generator) -> nn.Module:

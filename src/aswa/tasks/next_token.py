@@ -8,58 +8,108 @@ Windows are evaluated `EVALUATED_AT_ONCE` tokens at a time, whatever the batch s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aswa.tasks.probabilistic import Reliability, mean_prediction, reliability
+from aswa.tasks.probabilistic import (
+    Reliability,
+    entropy,
+    mean_prediction,
+    mutual_information,
+    reliability,
+)
 
 EVALUATED_AT_ONCE = 4096  # tokens; a constant, so that scores do not depend on batch_size
+LOGITS_AT_ONCE = 2**23  # of large vocabularies fewer tokens
 
 
-def windows(tokens: Tensor, context: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and targets [B, T] of all predictions of tokens [n], each once."""
-    inputs, targets = tokens[:-1], tokens[1:]
-    whole = len(inputs) // context * context
-    rows = max(1, EVALUATED_AT_ONCE // context)
-    pairs = [each[:whole].view(-1, context).split(rows) for each in (inputs, targets)]
-    if whole:
-        yield from zip(*pairs, strict=True)
-    if whole < len(inputs):
-        yield inputs[whole:].unsqueeze(0), targets[whole:].unsqueeze(0)
+class Windows(NamedTuple):
+    """How a text is cut.
+
+    Attributes:
+        context: longest input of the models.
+        classes: size of the vocabulary, which decides how many windows are evaluated at once.
+    """
+
+    context: int
+    classes: int = 1
+
+    def of(self, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets [B, T] of all predictions of tokens [n], each once."""
+        inputs, targets = tokens[:-1], tokens[1:]
+        whole = len(inputs) // self.context * self.context
+        at_once = min(EVALUATED_AT_ONCE, LOGITS_AT_ONCE // self.classes)
+        rows = max(1, at_once // self.context)
+        pairs = [each[:whole].view(-1, self.context).split(rows) for each in (inputs, targets)]
+        if whole:
+            yield from zip(*pairs, strict=True)
+        if whole < len(inputs):
+            yield inputs[whole:].unsqueeze(0), targets[whole:].unsqueeze(0)
 
 
 @torch.no_grad()
-def summed_loss(model: Callable[[Tensor], Tensor], tokens: Tensor, context: int) -> float:
+def summed_loss(model: Callable[[Tensor], Tensor], tokens: Tensor, windows: Windows) -> float:
     """Negative log-likelihood of tokens [n] but the first, in nats, of a model in eval mode."""
     if isinstance(model, nn.Module):
         model.eval()
     total = torch.zeros((), dtype=torch.float64, device=tokens.device)
-    for inputs, targets in windows(tokens, context):
+    for inputs, targets in windows.of(tokens):
         logits = model(inputs).float().flatten(0, 1)
         total += F.cross_entropy(logits, targets.flatten(), reduction="sum").double()
     return float(total)
 
 
+class Assessed(NamedTuple):
+    """What the predictions of a text's n − 1 tokens are worth.
+
+    Attributes:
+        loss, accuracy, brier: means over tokens; the loss in nats.
+        reliability: by confidence.
+        entropy, information: of the mean prediction, and what the members disagree about, as means
+            over each window [W]; empty unless they are asked for.
+    """
+
+    loss: float
+    accuracy: float
+    brier: float
+    reliability: Reliability
+    entropy: Tensor
+    information: Tensor
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """`loss`, `accuracy`, `ece` and `brier`."""
+        return {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "ece": self.reliability.error,
+            "brier": self.brier,
+        }
+
+
 @torch.no_grad()
-def next_token_metrics(
-    members: Sequence[nn.Module], tokens: Tensor, context: int
-) -> dict[str, float]:
-    """`loss`, `accuracy`, `ece` and `brier` of the members' mean probabilities, token by token.
+def assess(
+    members: Sequence[nn.Module], tokens: Tensor, windows: Windows, uncertainty: bool = False
+) -> Assessed:
+    """Of the members' mean probabilities, token by token.
 
     The exact mixture of a text would weigh members by how likely they made what came before; the
     mean of each token's probabilities is what ensembles of language models use.
 
     Args:
         tokens: int64 [n].
-        context: longest input of the members.
+        windows: of the text.
+        uncertainty: also entropy and information of each window.
     """
     for member in members:
         member.eval()
     sums = torch.zeros(3, dtype=torch.float64, device=tokens.device)
     parts: list[Reliability] = []
-    for inputs, targets in windows(tokens, context):
+    uncertain: list[list[Tensor]] = []
+    for inputs, targets in windows.of(tokens):
         right = targets.flatten()
         each = [member(inputs).float().flatten(0, 1) for member in members]
         mean = mean_prediction(each)
@@ -69,6 +119,11 @@ def next_token_metrics(
         sums[1] += (mean.argmax(1) == right).sum()
         sums[2] += (p.square().sum(1, keepdim=True) - 2 * of_right + 1).sum().double()
         parts.append(reliability(mean, right))
+        if uncertainty:
+            of_each = (entropy(mean), mutual_information(each))
+            uncertain.append([values.view_as(inputs).mean(1) for values in of_each])
     loss, accuracy, brier = (sums / (len(tokens) - 1)).tolist()
     whole = Reliability(*(torch.stack(values).sum(0) for values in zip(*parts, strict=True)))
-    return {"loss": loss, "accuracy": accuracy, "ece": whole.error, "brier": brier}
+    none = (torch.empty(0), torch.empty(0))
+    both = tuple(map(torch.cat, zip(*uncertain, strict=True))) if uncertain else none
+    return Assessed(loss, accuracy, brier, whole, *both)

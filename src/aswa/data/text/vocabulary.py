@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,19 +105,3 @@ class BytePairs:
 
 def _one_byte(text: str) -> str:
     return text.replace(UNKNOWN, "\0")
-
-
-VOCABULARIES: Mapping[str, Callable[[Sequence[str], int], Vocabulary]] = {
-    "characters": lambda texts, size: Characters(),
-    "bytes": lambda texts, size: Bytes(),
-    "bpe": BytePairs,
-}
-
-
-def vocabulary(options: Mapping[str, Any], train: Sequence[str]) -> Vocabulary:
-    """That of a dataset's options: `vocabulary` and `vocabulary_size`.
-
-    Raises:
-        ValueError: it needs a package that is not installed.
-    """
-    return VOCABULARIES[options["vocabulary"]](train, options["vocabulary_size"])
