@@ -2,6 +2,7 @@
 PYTHON ?= python3
 RESULTS ?= results
 LAUNCHER ?= joblib
+TORCH ?= newest
 VENV ?= .venv
 BIN := $(VENV)/bin
 export ASWA_PEERS_PYTHON ?= $(CURDIR)/.peers/bin/python
@@ -12,7 +13,7 @@ FAST := not slow and not gpu and not slurm and not root
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce reproduce-paper reproduce-images reproduce-queries ablation sensitivity populations search-lr test \
-	test-all lint site notebooks bench bench-large bench-queries bench-sweeps bench-images peers clean
+	test-all lint package site notebooks bench bench-large bench-queries bench-sweeps bench-images peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 20
@@ -79,6 +80,9 @@ test-all: setup  ## all tests; those whose GPU, SLURM, browser or LaTeX is missi
 site: setup  ## the documentation as a site, .site/index.html; links are checked
 	$(BIN)/python -m pip install --quiet $(VERSIONS) -e '.[site]'
 	$(BIN)/mkdocs build
+
+package:  ## sdist and wheel, tried in an empty venv with the TORCH=newest or oldest allowed; minutes
+	scripts/try_package.sh $(PYTHON) $(TORCH)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
