@@ -56,6 +56,7 @@ def run(images: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, d
     return config.folder, execute(config)
 
 
+@pytest.mark.slow
 def test_a_run_has_rows_of_the_samples_and_of_the_mean(run: tuple[Path, dict[str, Any]]) -> None:
     """The mean's are SWA's and ASWA's own, with the same start; the samples' are others."""
     _, record = run
@@ -71,6 +72,7 @@ def test_a_run_has_rows_of_the_samples_and_of_the_mean(run: tuple[Path, dict[str
     assert record["members"]["swag"] == 2
 
 
+@pytest.mark.slow
 def test_images_of_the_same_dataset_are_not_told_apart(run: tuple[Path, dict[str, Any]]) -> None:
     found = values(run[1], "swag")
     assert found["ood_entropy"] == found["ood_information"] == 0.5
@@ -78,6 +80,7 @@ def test_images_of_the_same_dataset_are_not_told_apart(run: tuple[Path, dict[str
     assert "ood_entropy" not in values(run[1], "swag", "valid")
 
 
+@pytest.mark.slow
 def test_a_record_has_diagrams_that_add_up_to_its_metrics(run: tuple[Path, dict[str, Any]]) -> None:
     record = run[1]
     assert record["diagrams"].keys() == {row["optimizer"] for row in record["rows"]}
@@ -90,6 +93,7 @@ def test_a_record_has_diagrams_that_add_up_to_its_metrics(run: tuple[Path, dict[
         assert curves["risk_coverage"]["risk"][-1] == pytest.approx(1 - found["accuracy"])
 
 
+@pytest.mark.slow
 def test_saved_samples_give_the_rows_again(run: tuple[Path, dict[str, Any]]) -> None:
     """And predict together: NLL of the mean prediction is at most the members' mean (Jensen)."""
     folder, record = run
@@ -106,6 +110,7 @@ def test_saved_samples_give_the_rows_again(run: tuple[Path, dict[str, Any]]) -> 
     assert len(aswa.load(folder, "swag_mean").members) == 1
 
 
+@pytest.mark.slow
 def test_a_method_alone_gives_the_rows_that_it_gives_in_company(
     run: tuple[Path, dict[str, Any]], images: Path, tmp_path: Path
 ) -> None:
@@ -116,6 +121,7 @@ def test_a_method_alone_gives_the_rows_that_it_gives_in_company(
         assert values(alone, name) == values(run[1], name)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_draws_the_same_networks(images: Path, tmp_path: Path) -> None:
     config = load(small(images, tmp_path))
     straight = Trajectory(config, ImageClassification(config, CPU))
