@@ -148,9 +148,14 @@ class ImageClassification:
         return self._measure([model], images, labels)[0]
 
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
-        """`accuracy` (top-1), of unequal classes also by size, and `loss` (mean cross-entropy)."""
+        """`accuracy` (top-1), of unequal classes also by size, and `loss` (mean cross-entropy).
+
+        Of several members those of the mean probability, and `accuracy_logits` of the mean logit.
+        """
         accuracy, loss = self._measure(members, *self._splits[split])
         found = {"accuracy": accuracy}
+        if len(members) > 1:
+            found["accuracy_logits"] = self._measure(members, *self._splits[split], mean_logit)[0]
         images, labels = self._splits[split]
         for name, classes in self._groups.items():
             chosen = torch.isin(labels, classes)
@@ -161,9 +166,14 @@ class ImageClassification:
 
     @torch.no_grad()
     def _measure(
-        self, members: Sequence[nn.Module], images: Tensor, labels: Tensor
+        self,
+        members: Sequence[nn.Module],
+        images: Tensor,
+        labels: Tensor,
+        combine: Callable[[list[Tensor]], Tensor] | None = None,
     ) -> tuple[float, float]:
         """Accuracy and mean loss; each process counts its part of the images."""
+        combine = combine or mean_prediction
         for member in members:
             member.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -171,7 +181,7 @@ class ImageClassification:
         for number, (batch, right) in enumerate(batches):
             if number % distributed.shards() == distributed.shard_number():
                 inputs = self._input(batch)
-                logits = mean_prediction([member(inputs).float() for member in members])
+                logits = combine([member(inputs).float() for member in members])
                 sums[0] += (logits.argmax(1) == right).sum()
                 sums[1] += F.cross_entropy(logits, right, reduction="sum").double()
         return tuple((distributed.all_reduce_sum(sums) / len(labels)).tolist())
@@ -238,6 +248,11 @@ def mean_prediction(logits: list[Tensor]) -> Tensor:
         return logits[0]
     log_probabilities = torch.stack([each.log_softmax(1) for each in logits])
     return log_probabilities.logsumexp(0) - math.log(len(logits))
+
+
+def mean_logit(logits: list[Tensor]) -> Tensor:
+    """Mean over the members, [B, classes]."""
+    return torch.stack(logits).mean(0)
 
 
 class _Batches:
