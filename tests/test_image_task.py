@@ -69,7 +69,7 @@ def test_the_model_that_is_given_is_trained(
 
 
 def test_several_members_are_judged_by_their_mean_probability(data_folder: Path) -> None:
-    """−log of the mean of softmax, and its greatest class; one member has its own values."""
+    """−log of the mean of softmax, and its greatest class, beside that of the mean logit."""
     task = task_of(data_folder)
     members = [build(task, seed) for seed in range(3)]
     for member in members:
@@ -82,7 +82,10 @@ def test_several_members_are_judged_by_their_mean_probability(data_folder: Path)
     found = task.metrics(members, "valid")
     assert found["loss"] == pytest.approx(float(-mean.log()[range(20), labels].mean()), rel=1e-5)
     assert found["accuracy"] == float((mean.argmax(1) == labels).double().mean())
+    mean_of_logits = torch.stack(logits).mean(0)
+    assert found["accuracy_logits"] == float((mean_of_logits.argmax(1) == labels).double().mean())
     one = task.metrics(members[:1], "valid")
+    assert "accuracy_logits" not in one
     assert one["loss"] != pytest.approx(found["loss"], rel=1e-3)
     assert one["accuracy"] == task.score(members[0])
     expected = F.cross_entropy(logits[0].float(), labels, reduction="sum").double() / 20

@@ -77,6 +77,7 @@ def metrics(options: Mapping[str, Any]) -> list[Metric]:
             )
             for name, said in words.items()
         ),
+        Metric("accuracy_logits", "Accuracy", True, "classification", "the mean of logits"),
         Metric("loss", "Loss", False, "loss"),
         Metric("ece", "ECE", False, "calibration"),
         Metric("brier", "Brier", False, "calibration"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,14 @@ from aswa.tasks.task import Stage
 # Options of a model that its constructor does not take.
 TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "compile")
 EVALUATED_AT_ONCE = 500  # images; a constant, so that scores do not depend on batch_size
+
+
+class _Predicted(NamedTuple):
+    """Of N images by several members."""
+
+    logits: Tensor  # [N, C], `mean_prediction`
+    information: Tensor  # [N], mutual information
+    by_logits: Tensor  # [N], the classes that the mean logit has highest
 
 
 class ImageClassification:
@@ -156,13 +164,13 @@ class ImageClassification:
             generator = torch.Generator().set_state(torch.get_rng_state())
             crops = [numbers.to(self.device) for numbers in draw_crops(len(labels), generator)]
             images = crop_and_flip(images, *crops)
-        logits, _ = self._predict([model], images)
-        return _accuracy(logits, labels)
+        return _accuracy(self._predict([model], images).logits, labels)
 
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
         """`accuracy` (top-1), `loss` (NLL of the mean prediction), `ece`, `brier`, `aurc`.
 
-        Of unequal classes also the accuracy by their size. On test, with `dataset.ood`, also how
+        Of several members these of their mean probability, and `accuracy_logits` of the mean
+        logit; of unequal classes also the accuracy by their size. On test, with `dataset.ood`, how
         well images of the other dataset are told apart by the entropy of the mean prediction, and
         by the mutual information of several members: `ood_entropy`, `ood_information`.
         """
@@ -173,8 +181,10 @@ class ImageClassification:
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """`metrics`, and diagrams of the predicted probabilities."""
         images, labels = self._splits[split]
-        logits, information = self._predict(members, images)
+        logits, information, by_logits = self._predict(members, images)
         found = {"accuracy": _accuracy(logits, labels)}
+        if len(members) > 1:
+            found["accuracy_logits"] = float((by_logits == labels).double().mean())
         for name, classes in self._groups.items():
             chosen = torch.isin(labels, classes)
             if bool(chosen.any()):  # a small test split may have none of them
@@ -186,29 +196,30 @@ class ImageClassification:
             "aurc": risk_coverage(logits, labels).area,
         }
         if split == "test" and self._other is not None:
-            others, other_information = self._predict(members, self._other)
+            others, other_information, _ = self._predict(members, self._other)
             found["ood_entropy"] = auroc(entropy(logits), entropy(others))
             if len(members) > 1:  # one member agrees with itself about every image
                 found["ood_information"] = auroc(information, other_information)
         return found, diagrams(logits, labels)
 
     @torch.no_grad()
-    def _predict(self, members: Sequence[nn.Module], images: Tensor) -> tuple[Tensor, Tensor]:
-        """`mean_prediction` [N, C] and mutual information [N]; processes share the images."""
+    def _predict(self, members: Sequence[nn.Module], images: Tensor) -> _Predicted:
+        """What the members say together; processes share the images."""
         for member in members:
             member.eval()
         found = torch.zeros(len(images), self.classes, device=self.device)
         information = torch.zeros(len(images), dtype=torch.float64, device=self.device)
-        parts = zip(
-            *(x.split(EVALUATED_AT_ONCE) for x in (images, found, information)), strict=True
-        )
-        for number, (batch, logits, shared) in enumerate(parts):
+        classes = torch.zeros(len(images), dtype=torch.int64, device=self.device)
+        whole = (images, found, information, classes)
+        parts = zip(*(x.split(EVALUATED_AT_ONCE) for x in whole), strict=True)
+        for number, (batch, logits, shared, chosen) in enumerate(parts):
             if number % distributed.shards() == distributed.shard_number():
                 inputs = self._input(batch)
                 given = [member(inputs).float() for member in members]
                 logits.copy_(mean_prediction(given))
                 shared.copy_(mutual_information(given))
-        return distributed.all_reduce_sum(found), distributed.all_reduce_sum(information)
+                chosen.copy_(torch.stack(given).mean(0).argmax(1))
+        return _Predicted(*map(distributed.all_reduce_sum, (found, information, classes)))
 
     def _input(self, images: Tensor) -> Tensor:
         """What the network sees of bytes [B, 3, 32, 32]."""
