@@ -96,8 +96,8 @@ def describe_target(record: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"50,000 rows × 10^6 hashed features, 32 parts, {len(SHARES)} penalties, "
-            f"{len(methods)} methods in one process: {minutes:.1f} minutes ({cpu:.1f} of CPU), peak "
-            f"{gigabytes:.2f} GB (target {MINUTES} minutes and {GIGABYTES} GB: "
+            f"{len(methods)} methods in one process: {minutes:.1f} minutes ({cpu:.1f} of CPU), "
+            f"peak {gigabytes:.2f} GB (target {MINUTES} minutes and {GIGABYTES} GB: "
             f"{'met' if fits else 'missed'}). {on(record['machine'])}",
             "Nonzeros / test AUC by the share of the largest penalty:",
             sbs.markdown(["share", *methods], lines),
