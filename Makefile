@@ -12,8 +12,9 @@ VERSIONS := $(if $(LATEST),,-c constraints.txt)
 FAST := not slow and not gpu and not slurm and not root
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reproduce-paper reproduce-images reproduce-queries ablation sensitivity populations search-lr test \
-	test-all lint package site notebooks bench bench-large bench-queries bench-sweeps bench-images peers clean
+.PHONY: help setup reproduce reproduce-paper reproduce-images reproduce-queries ablation sensitivity populations \
+	search-lr one-shot test test-all lint package site notebooks bench bench-large bench-queries bench-sweeps \
+	bench-images bench-merging peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 20
@@ -46,6 +47,11 @@ reproduce-images: setup  ## a small image comparison on a CPU: 15 minutes, CIFAR
 reproduce-queries: setup  ## multi-hop queries on UMLS and KINSHIP: about 5 minutes, docs/queries.md
 	$(BIN)/aswa-train experiment=query_answering_cpu results_dir=$(RESULTS)/query_answering_cpu
 	$(BIN)/aswa-analyze $(RESULTS)/query_answering_cpu --plan query_answering
+
+one-shot: setup  ## OWA and ACOWA on WordNet's glosses: docs/one_shot.md; half an hour
+	$(BIN)/aswa-train experiment=one_shot results_dir=$(RESULTS)/one_shot
+	$(BIN)/aswa-train experiment=one_shot_released results_dir=$(RESULTS)/one_shot
+	$(BIN)/aswa-analyze $(RESULTS)/one_shot --plan one_shot
 
 ablation: setup  ## what in ASWA matters: the experiment of docs/ablation.md
 	$(BIN)/aswa-train experiment=ablation results_dir=$(RESULTS)/ablation
@@ -106,6 +112,9 @@ bench-large: setup peers  ## the same on WN18RR and FB15k-237, and growth with t
 bench-queries: setup peers  ## multi-hop queries beside dicee, and on FB15k-237 (half an hour; aswa-fetch first)
 	$(BIN)/python -m benchmarks.queries.answering
 	$(BIN)/python -m benchmarks.queries.scaling
+
+bench-merging: setup  ## merges along a path, and growth (half an hour; quiet machine)
+	$(BIN)/python -m benchmarks.merging.path
 
 bench-images: setup  ## images: pipeline, training, what networks learn (two hours; quiet machine)
 	$(BIN)/python -m benchmarks.images.pipeline --out benchmarks/results/image_pipeline.json

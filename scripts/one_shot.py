@@ -104,7 +104,7 @@ def h2(gaps: pd.Series) -> str:
     slopes = {}
     for key, rows in table.groupby(["partitioning", "seed"]):
         if len(rows) > 1:
-            slopes[key] = float(np.polyfit(np.log(rows["parts"]), rows["gap"], 1)[0])
+            slopes[key] = float(np.polyfit(np.log(rows["parts"].astype(float)), rows["gap"], 1)[0])
     said = ", ".join(f"{how} seed {seed} {value:+.4f}" for (how, seed), value in slopes.items())
     up = sum(value > 0 for value in slopes.values())
     verdict = "holds" if up == len(slopes) else "is refuted" if up < 3 else "holds mostly"
