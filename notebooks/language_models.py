@@ -98,4 +98,4 @@ for method in ("sgd", "ema", "aswa"):
         print(f"--- {method}, temperature {temperature}\nShe was {text}\n")
 
 # %% [markdown]
-# A minute of training gives words and rhythm, not sense. `experiment=language_base` trains longer.
+# A minute of training gives the shapes of words, not sense. Longer: `experiment=language_base`.

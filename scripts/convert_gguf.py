@@ -39,6 +39,7 @@ def main(source: str, folder: str) -> None:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     model.load_state_dict(read.state_dict(), assign=True)
+    model.tie_weights()
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(path.parent, **place).save_pretrained(folder)
     print(f"{folder}: {sum(p.numel() for p in model.parameters()):,} parameters")

@@ -49,6 +49,7 @@ def test_there_are_notebooks() -> None:
     assert [path.stem for path in SCRIPTS] == [
         "aswa_in_your_own_loop",
         "inspect_results",
+        "language_models",
         "multi_hop_queries",
         "uncertainty",
         "your_results",

@@ -4,13 +4,14 @@ nanoGPT's README has a validation loss of 1.88 nats a character on tiny Shakespe
 characters of plays, 65 symbols, the last tenth held out, an estimate from random windows). Here are
 30 plays with a folded alphabet, whole other plays held out, every held-out token scored once.
 
-    python -m benchmarks.language.recipe [--seed 0]
+    python -m benchmarks.language.recipe [--seed 0] [--page docs/language.md]
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from pathlib import Path
 
 from aswa.config import load
 from aswa.training.session import execute
@@ -27,7 +28,9 @@ WORDS = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
-    seed = parser.parse_args().seed
+    parser.add_argument("--page", type=Path)
+    options = parser.parse_args()
+    seed, page = options.seed, options.page
     with tempfile.TemporaryDirectory() as folder:
         record = execute(load([*WORDS, f"seed={seed}", f"results_dir={folder}"]), lambda _: None)
     loss = {r["split"]: r["value"] for r in record["rows"] if r["metric"] == "loss"}
@@ -41,6 +44,8 @@ def main() -> None:
     )
     found = {"loss": loss, "seed": seed, "seconds": record["seconds"], "machine": sbs.machine(1)}
     sbs.save("language_recipe", found, text, sbs.RESULTS)
+    if page:
+        sbs.fill(page, "recipe", text)
 
 
 if __name__ == "__main__":

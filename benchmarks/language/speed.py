@@ -6,7 +6,7 @@ CPU seconds of one thread, a block of steps of each in turn, so that other work 
 disturbs both alike. Targets: ours at least 0.9 of the plain loop; an epoch with five methods and a
 validation at most 1.15 of one that trains alone.
 
-    python -m benchmarks.language.speed [--blocks 6] [--steps 20]
+    python -m benchmarks.language.speed [--blocks 6] [--steps 20] [--page docs/language.md]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -138,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--blocks", type=int, default=6)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -171,6 +173,8 @@ def main() -> None:
     ]
     text = sbs.markdown(["what", "measured", "target"], rows)
     sbs.save("language_speed", record, text, sbs.RESULTS)
+    if options.page:
+        sbs.fill(options.page, "speed", text)
 
 
 if __name__ == "__main__":
