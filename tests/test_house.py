@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"kinds", "config", "registry", "files"},
     "models": {"registry"},
     "tasks": {"models", "data", "averaging", "config", "distributed"},
-    "merging": {"data", "config", "files", "distributed"},
+    "merging": {"data", "config", "registry", "distributed"},
     "queries": {"tasks", "models", "data", "kinds", "config", "registry", "files"},
     "trackers": {"config"},
     "training": {

@@ -26,7 +26,12 @@ EXTRAS = {
     for name, lines in PROJECT["optional-dependencies"].items()
 }
 # Import name → distribution, where they differ.
-DISTRIBUTIONS = {"yaml": "pyyaml", "hydra": "hydra-core", "PIL": "pillow"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "hydra": "hydra-core",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+}
 
 
 def distributions(extra: str) -> set[str]:
@@ -66,6 +71,7 @@ ROOMS = {
         ["integrations/transformers.py", "integrations/trainer_checkpoint.py"],
         distributions("transformers"),
     ),
+    "sparse": (["merging"], distributions("sparse")),
     "experiments": (["."], distributions("experiments")),
 }
 # Extras for training loops of other packages; nothing of this one needs them.
@@ -79,7 +85,8 @@ def test_an_extra_brings_what_its_rooms_import(extra: str) -> None:
     if extra == "experiments":
         analysis = [*_python_files(SOURCE / "analysis"), SOURCE / "analyze.py"]
         integrations = _python_files(SOURCE / "integrations")
-        paths = [path for path in paths if path not in [*analysis, *integrations]]
+        merging = _python_files(SOURCE / "merging")
+        paths = [path for path in paths if path not in [*analysis, *integrations, *merging]]
     assert set(imported(paths)) <= brought | {"torch"}
 
 

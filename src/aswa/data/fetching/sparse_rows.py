@@ -13,7 +13,7 @@ from aswa.data.fetching import FetchFailed
 from aswa.data.fetching.checks import MISSING, OK, UNRECORDED, WRONG, FileState
 from aswa.data.fetching.download import Downloads
 from aswa.data.fetching.sources import DatasetFiles
-from aswa.data.sparse.labelled_rows import FILE, read_rows
+from aswa.data.sparse.labelled_rows import FILE, read_content
 
 
 def fetch(files: DatasetFiles, data_dir: Path, downloads: Downloads, from_dir: Path | None) -> str:
@@ -44,7 +44,7 @@ def inspect(files: DatasetFiles, folder: Path) -> dict[str, FileState]:
     if not path.is_file():
         return {"rows": FileState(MISSING, detail=f"no {FILE} in {folder}")}
     try:
-        read_rows(path, files.sha256.get("rows"))
+        read_content(path, files.sha256.get("rows"))
     except ValueError as error:
         return {"rows": FileState(WRONG, path, str(error))}
     return {"rows": FileState(OK if files.sha256.get("rows") else UNRECORDED, path)}

@@ -13,12 +13,15 @@ import lzma
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from aswa.files import write_bytes
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 FILE = "rows.bin.xz"
 SPLITS = ("train", "valid", "test")
@@ -38,6 +41,8 @@ class LabelledRows:
 
     def of(self, split: str) -> tuple[csr_matrix, NDArray[np.float64]]:
         """Rows and labels of a split, in their order."""
+        from scipy.sparse import csr_matrix
+
         chosen = np.flatnonzero(self.split == SPLITS.index(split))
         return csr_matrix(self.X[chosen]), self.y[chosen]
 
@@ -75,8 +80,8 @@ def write_rows(
     return hashlib.sha256(content).hexdigest()
 
 
-def read_rows(path: Path, sha256: str | None = None) -> LabelledRows:
-    """Read `rows.bin.xz`.
+def read_content(path: Path, sha256: str | None = None) -> bytes:
+    """The uncompressed bytes of `rows.bin.xz`.
 
     Raises:
         ValueError: the file is damaged, or its content has another sha256; names it.
@@ -87,6 +92,14 @@ def read_rows(path: Path, sha256: str | None = None) -> LabelledRows:
         raise ValueError(f"{path}: cannot be read ({error}); get the file again") from None
     if sha256 not in (None, hashlib.sha256(content).hexdigest()):
         raise ValueError(f"{path}: not the published rows; expected sha256 {sha256}")
+    return content
+
+
+def read_rows(path: Path, sha256: str | None = None) -> LabelledRows:
+    """Read `rows.bin.xz`. ValueError: see `read_content`."""
+    from scipy.sparse import csr_matrix
+
+    content = read_content(path, sha256)
     numbers = _numbers(content)
     n, d = int(numbers[0]), int(numbers[1])
     codes, counts = numbers[2 : n + 2], numbers[n + 2 : 2 * n + 2]

@@ -13,12 +13,15 @@ import itertools
 import lzma
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, vstack
 
 from aswa.data.sparse.labelled_rows import SPLITS, LabelledRows, split_number
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 UNPACK: dict[str, Callable[[bytes], bytes]] = {
     ".svm": lambda stored: stored,
@@ -42,6 +45,8 @@ def read_folder(folder: Path) -> LabelledRows:
         FileNotFoundError: there is no train.svm.
         ValueError: a malformed line, which is named, or labels that are not two.
     """
+    from scipy.sparse import csr_matrix, vstack
+
     files = {split: find_file(folder, split) for split in SPLITS}
     if files["train"] is None:
         raise FileNotFoundError(f"{folder}: no train.svm, or train.svm.gz, .xz, .bz2 in it")
@@ -84,6 +89,7 @@ def read_file(path: Path) -> tuple[csr_matrix, NDArray[np.float64]]:
         ValueError: the file cannot be unpacked, or a line is malformed: names the line and what is
             wrong with it.
     """
+    from scipy.sparse import csr_matrix
     from sklearn.datasets import load_svmlight_file
 
     try:

@@ -6,7 +6,6 @@ w_j is 0 with probability 1 âˆ’ `share`, else N(0, 1); x ~ N(0, I); P(y = 1) = Ï
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from aswa.data.sparse.labelled_rows import LabelledRows
 
@@ -20,6 +19,8 @@ def generate(rows: int, features: int, share: float = 0.1, seed: int = 0) -> Lab
         share: of weights that are not 0.
         seed: of weights and rows.
     """
+    from scipy.sparse import csr_matrix
+
     random = np.random.default_rng([seed, features])
     w = np.where(random.random(features) < share, random.normal(size=features), 0.0)
     sizes = (rows, max(1, rows // 16), max(1, rows // 4))
@@ -36,6 +37,8 @@ def hashed(rows: int, features: int, per_row: int = 40, seed: int = 0) -> Labell
         rows, features, seed: see `generate`.
         per_row: features drawn for a row; some fall together.
     """
+    from scipy.sparse import csr_matrix
+
     random = np.random.default_rng([seed, rows])
     sizes = (rows, max(1, rows // 16), max(1, rows // 4))
     n = sum(sizes)
