@@ -39,9 +39,7 @@ TRAINING_OPTIONS = ("mean", "std", "batch_norm_batches", "channels_last", "compi
 EVALUATED_AT_ONCE = 500  # images; a constant, so that scores do not depend on batch_size
 
 
-class _Predicted(NamedTuple):
-    """Of N images by several members."""
-
+class _Predicted(NamedTuple):  # of N images by several members
     logits: Tensor  # [N, C], `mean_prediction`
     information: Tensor  # [N], mutual information
     by_logits: Tensor  # [N], the classes that the mean logit has highest
@@ -252,8 +250,7 @@ def _split(labels: Tensor, classes: int, options: Mapping[str, Any]) -> tuple[Te
         return split_indices(len(labels), ratio, size)
     if size is not None:
         raise ValueError("train_size and imbalance: give largest, the size of the largest class")
-    held_out = round(ratio * len(labels) / classes)
-    order = validation_order(len(labels))
+    held_out, order = round(ratio * len(labels) / classes), validation_order(len(labels))
     subset = options.get("largest"), options.get("subset_seed", 0)
     return long_tailed(labels, order, held_out, factor, *subset)
 

@@ -6,14 +6,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
 
+from aswa.config import RunConfig
 from aswa.files import write_bytes
+from aswa.registry import methods
+from aswa.tasks.task import Task
 from aswa.training.checkpoint import serialised
 
 WEIGHTS, SNAPSHOT = "weights", "snapshot"
+SAMPLE = "sample.txt"  # what a language model wrote at the end
 
 
 def keep_snapshot(folder: Path, epoch: int, model: nn.Module) -> None:
@@ -27,6 +32,22 @@ def keep_weights(folder: Path, weights: dict[str, list[nn.Module]]) -> None:
         for number, module in enumerate(members):
             file = f"{name}.pt" if len(members) == 1 else f"{name}-{number}.pt"
             write_bytes(folder / WEIGHTS / file, serialised(module.state_dict()))
+
+
+def keep_sample(
+    config: RunConfig,
+    folder: Path,
+    sample: Callable[..., str],
+    task: Task,
+    weights: dict[str, list[nn.Module]],
+    report: Callable[[str], None],
+) -> None:
+    """Write and report what the last method that averages into one model writes."""
+    averaging = (name for name in config.methods if methods()[name].averages)
+    names = [name for name in averaging if len(weights[name]) == 1]
+    if names and (text := sample(task, weights[names[-1]])):
+        write_bytes(folder / SAMPLE, f"{text}\n".encode())
+        report(f"{config.title}: {names[-1]} writes after |:\n{text}\n")
 
 
 def weight_files(folder: Path, method: str) -> list[Path]:

@@ -11,7 +11,7 @@ from aswa.averaging import Averager, Decision
 from aswa.config import ConfigError, RunConfig
 from aswa.registry import load, mean_of, methods
 
-DERIVED = {"averager", "follows"}
+DERIVED = {"averager", "follows", "reads_steps"}
 
 
 class Rider:
@@ -19,6 +19,7 @@ class Rider:
 
     Attributes:
         follows: it offers the running model itself.
+        reads_steps: it looks at the running model after every optimizer step.
         changed: the epoch, from 1, that last changed the offered weights; 0 for none.
         valid: validation score an epoch; None where it is not known.
         decisions: `hard`, `soft`, `reject` or None an epoch.
@@ -30,6 +31,7 @@ class Rider:
     def __init__(self, averager: Averager, model: nn.Module) -> None:
         self.averager = averager
         self.follows = averager.module is model
+        self.reads_steps = type(averager).step is not Averager.step
         self.changed, self._version = 0, averager.version
         self.valid: list[float | None] = []
         self.decisions: list[str | None] = []

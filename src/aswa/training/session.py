@@ -16,14 +16,14 @@ from torch import nn
 from aswa import distributed
 from aswa.config import ConfigError, RunConfig
 from aswa.files import write_bytes
-from aswa.registry import load, methods
+from aswa.registry import load
 from aswa.results.folder import RunFolder
 from aswa.results.provenance import available_cores
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
 from aswa.training.checkpoint import Checkpoints
 from aswa.training.display import Display
-from aswa.training.kept import keep_snapshot, keep_weights
+from aswa.training.kept import keep_sample, keep_snapshot, keep_weights
 from aswa.training.preemption import Preempted, Preemption
 from aswa.training.record import run_record
 from aswa.training.reuse import evaluate_again
@@ -34,7 +34,6 @@ Report = Callable[[str], None]
 OnEpoch = Callable[[Any], object]
 NOTHING = Display()
 LONG_EPOCH = 5.0  # seconds, above which a word on threads is due
-SAMPLE = "sample.txt"  # what a language model wrote at the end
 TRACEBACK = "traceback.txt"  # of a run that failed, beside its status
 
 
@@ -176,17 +175,13 @@ class _Session:
             history = {"schema": SCHEMA, "run_id": config.run_id, **work.history}
             weights = work.weights() if config.save_weights or declared.sample else {}
             self._write(record, history, weights)
-            if declared.sample:
-                self._write_sample(load(declared.sample), task, weights)
+            if write := declared.sample and load(declared.sample):
+                keep_sample(config, self.folder.path, write, task, weights, self.report)
         return record
 
     def _finish(self, work: Work, on_epoch: OnEpoch) -> dict[str, Any]:
         """Bring `work` to its end, or save it where a signal ends it."""
-        preemption, checkpoints, every = (
-            self.preemption,
-            self.checkpoints,
-            self.config.save_snapshots,
-        )
+        preemption, checkpoints = self.preemption, self.checkpoints
         preemption.due = lambda: checkpoints.due
         preemption.save = lambda: checkpoints.save(work)
         preemption.interruptible = lambda: work.interruptible
@@ -202,8 +197,7 @@ class _Session:
                 checkpoints.start_epoch()
                 work.advance()
                 seconds = checkpoints.end_epoch(work.epoch)
-                if self.first and every and work.epoch % every == 0:
-                    keep_snapshot(self.folder.path, work.epoch, work.snapshot())
+                self._snapshot(work)
                 self.trackers.log(work.epoch, seconds)
                 self.shown.epoch(work)
                 self._hint(seconds)
@@ -238,15 +232,9 @@ class _Session:
         self.checkpoints.remove()
         self.trackers.finish(record)
 
-    def _write_sample(
-        self, sample: Callable[..., str], task: Task, weights: dict[str, list[nn.Module]]
-    ) -> None:
-        """What the last method that averages into one model writes."""
-        averaging = (name for name in self.config.methods if methods()[name].averages)
-        names = [name for name in averaging if len(weights[name]) == 1]
-        if names and (text := sample(task, weights[names[-1]])):
-            write_bytes(self.folder.path / SAMPLE, f"{text}\n".encode())
-            self.report(f"{self.config.title}: {names[-1]} writes after |:\n{text}\n")
+    def _snapshot(self, work: Work) -> None:
+        if self.first and (every := self.config.save_snapshots) and work.epoch % every == 0:
+            keep_snapshot(self.folder.path, work.epoch, work.snapshot())
 
 
 def _seconds(measured: dict[str, float], checkpoints: Checkpoints) -> dict[str, float]:

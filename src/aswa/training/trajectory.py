@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from aswa import distributed
-from aswa.averaging import Averager
 from aswa.config import RunConfig
 from aswa.registry import mixings
 from aswa.tasks.task import Task
@@ -79,8 +78,7 @@ class Trajectory:
         self._batches = None if batches is None else Timed(batches, self.timers, "batch_norm")
         self.riders = build_riders(config, self.model, self._batches)
         # A mean that nobody reads between epochs need not be made there.
-        steps = (type(rider.averager).step for rider in self.riders.values())
-        self._read_at_steps = any(step is not Averager.step for step in steps)
+        self._read_at_steps = any(rider.reads_steps for rider in self.riders.values())
         # By method, its cost besides training; the running model's score has an entry of its own.
         self.method_timers = Timers(RUNNING_SCORE, *self.riders)
         self.first_epoch = 0.0  # seconds of its training, which is slower: code and memory are new
