@@ -145,8 +145,9 @@ def test_the_mean_prediction_of_a_batch_is_that_of_the_task(images: Path, tmp_pa
     pictures = task._splits["test"][0]
     with torch.no_grad():
         whole = mean_prediction([member(task._input(pictures)) for member in members])
-    found, information = task._predict(members, pictures)
+    found, information, by_logits = task._predict(members, pictures)
     torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-5)
+    assert by_logits.shape == (len(pictures),)
     assert 0 <= float(information.min()) <= float(information.max()) <= math.log(3)
 
 

@@ -69,7 +69,7 @@ def read_questions(
         ValueError: a line is not such a question, or a choice does not fit; names file and line.
     """
     found = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
