@@ -100,7 +100,7 @@ class BytePairs:
 
     def n_bytes(self, ids: Ids) -> int:
         # A token of byte level is written with one character a byte.
-        return sum(len(self._model.id_to_token(int(each))) for each in ids)
+        return sum(len(str(self._model.id_to_token(int(each)))) for each in ids)
 
 
 def _one_byte(text: str) -> str:
