@@ -36,9 +36,13 @@ def parse() -> argparse.Namespace:
 
 
 def storages() -> dict[int, int]:
-    """Address → bytes of the storage of every tensor that Python holds."""
+    """Address → bytes of the storage of every tensor that Python holds.
+
+    Subclasses but parameters, such as what torch.compile traces with, may have no storage.
+    """
     gc.collect()
-    tensors = [o for o in gc.get_objects() if issubclass(type(o), torch.Tensor)]
+    plain = (torch.Tensor, torch.nn.Parameter)
+    tensors = [o for o in gc.get_objects() if type(o) in plain and o.device.type == "cpu"]
     return {s.data_ptr(): s.nbytes() for s in (t.untyped_storage() for t in tensors)}
 
 
