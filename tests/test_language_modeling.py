@@ -316,23 +316,3 @@ def test_the_floor_is_that_of_its_formula() -> None:
     p_b = (2 + 1 * (2 + 2 * (1 / 3)) / (4 + 2)) / (2 + 1)
     assert floor("abab", "a", 0, 3) == pytest.approx(-math.log(p_a))
     assert floor("abab", "ab", 1, 3) == pytest.approx(-math.log(p_b))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dataset", ["austen", "shakespeare"])
-def test_a_small_gpt_beats_two_characters_early(
-    dataset: str, tmp_path: Path, data_dir: Path
-) -> None:
-    """1.9 million tokens: a tenth of 20 passes over a million characters."""
-    words = [f"dataset={dataset}", "model=gpt", "base_optimizer=adamw", "schedule=warmup_cosine",
-             "dataset.train_size=1000000", "dataset.valid_size=4096", "dataset.test_size=40000",
-             "dataset.epoch_windows=15000", "epochs=2", "batch_size=12", "lr=0.002",
-             "optimizer=sgd", f"results_dir={tmp_path}", "device=cpu"]  # fmt: skip
-    words += [f"data_dir={data_dir}"] if dataset == "shakespeare" else []
-    run = load(words)
-    task = LanguageModeling(run, CPU)
-    train, test = (task.vocabulary.decode(task._tokens[s].tolist()) for s in ("train", "test"))
-    record = execute(run, report=lambda _: None)
-    (loss,) = [r["value"] for r in record["rows"] if (r["split"], r["metric"]) == ("test", "loss")]
-    published = {"austen": 1.97, "shakespeare": 9.9}[dataset]  # measured elsewhere, if at all
-    assert loss < min(floor(train, test, 2, 81), published)

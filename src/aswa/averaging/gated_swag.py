@@ -21,7 +21,9 @@ class GatedSWAG(Gaussian, ASWA):
         model: the running model.
         start: epochs to let pass before the first decision.
         every: epochs from one decision to the next.
-        rank, scale, n_samples: those of `SWAG`.
+        rank: that of `SWAG`.
+        scale: that of `SWAG`.
+        n_samples: that of `SWAG`.
         options: those of `ASWA`.
     """
 
