@@ -8,6 +8,7 @@ figure and every point to results/one_shot/.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from snapshot import ROOT, fill, made_with, runs_frame
 from aswa.analysis.declaration import load_declaration
 from aswa.analysis.records.runs import Run, read_runs
 from aswa.analysis.rendering.report import Report, Study
+from aswa.analysis.statistics.unit_intervals import t_interval
 from aswa.analysis.study import analyse
 from aswa.results.store import read_result
 
@@ -88,6 +90,13 @@ def unit_values(name: str) -> tuple[int, str]:
     return int(inner["parts"]), inner["partitioning"]
 
 
+def of_mean(values: Iterable[float]) -> str:
+    """A mean with its 95 % t interval."""
+    each = np.asarray(list(values), dtype=np.float64)
+    low, high = t_interval(each, 0.95)
+    return f"{each.mean():+.4f} (95% t interval {low:+.4f} to {high:+.4f}, n = {len(each)})"
+
+
 def h1(study: Study) -> str:
     """Refuted, shown or not shown, as registered."""
     median = interval(study, "acowa", "owa")[0]
@@ -110,7 +119,7 @@ def h2(gaps: pd.Series) -> str:
     verdict = "holds" if up == len(slopes) else "is refuted" if up < 3 else "holds mostly"
     return (
         f"**H2 {verdict}**: the slope of the gap over log P is positive in {up} of {len(slopes)}: "
-        f"{said} (AUC a unit of log P)."
+        f"{said} (AUC a unit of log P); their mean {of_mean(slopes.values())}."
     )
 
 
@@ -133,7 +142,15 @@ def h5(points: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     work = wide["work"]["acowa"] / wide["work"]["owa"]
     time = wide["critical_path"]["acowa"] / wide["critical_path"]["owa"]
     sent = wide["bytes"]["acowa"] / wide["bytes"]["full_solve"]
-    table = pd.DataFrame({"time": time, "work": work, "bytes": sent}).groupby("parts").mean()
+    cells = pd.DataFrame({"time": time, "work": work, "bytes": sent}).groupby("parts")
+    table = cells.mean()
+    for key in ("time", "work", "bytes"):
+        table[f"{key}_said"] = [
+            "{:.2f} ({:.2f} to {:.2f})".format(
+                group[key].mean(), *t_interval(group[key].to_numpy(), 0.95)
+            )
+            for _, group in cells
+        ]
     slow = [str(p) for p in table.index[table["time"] > 2]]
     wide_parts = [str(p) for p in table.index[table["bytes"] > 1]]
     verdict = "is refuted" if slow or wide_parts else "holds"
@@ -153,8 +170,9 @@ def h6(gaps: pd.Series, released: pd.Series) -> str:
     verdict = "is shown" if up == len(units) else "is not shown"
     whole = released.groupby("dataset").mean()
     return (
-        f"**H6 {verdict}**: ACOWA minus ACOWA with scaled weights merged (B1): {said}. Minus the "
-        f"whole released arithmetic: {', '.join(f'{v:+.4f}' for v in whole)}."
+        f"**H6 {verdict}**: ACOWA minus ACOWA with scaled weights merged (B1): {said}; their mean "
+        f"{of_mean(units.values())}. Minus the whole released arithmetic: "
+        f"{', '.join(f'{v:+.4f}' for v in whole)}; their mean {of_mean(whole)}."
     )
 
 
@@ -254,7 +272,8 @@ def answers(report: Report, runs: list[Run], points: pd.DataFrame) -> dict[str, 
     heads = ("P", "critical path, ACOWA / OWA", "work, ACOWA / OWA", "bytes, ACOWA / all rows")
     ratio_lines = [f"| {' | '.join(heads)} |", "| --- | --- | --- | --- |"]
     for p, row in ratios.iterrows():
-        ratio_lines.append(f"| {p} | {row['time']:.1f} | {row['work']:.1f} | {row['bytes']:.2f} |")
+        said = (row["time_said"], row["work_said"], row["bytes_said"])
+        ratio_lines.append(f"| {p} | {' | '.join(said)} |")
     notices = [f"- {notice}" for study in report.studies for notice in study.notices]
     return {
         "answers": "\n".join(f"- {line}" for line in lines),

@@ -155,9 +155,9 @@ def ensembles(runs: list[Run], regime: Regime, file: Path) -> str:
         folders = [r.path.parent for r in sorted(own, key=lambda r: r.seed)[:MEMBERS]]
         key = f"{regime.name} {dataset} {model}"
         if len(folders) == MEMBERS and all((f / "weights").is_dir() for f in folders):
-            from aswa.training.ensembled import ensemble_rows, load_together
+            from aswa.training.ensembled import ensemble_rows, load_members
 
-            first, members, who = load_together(folders, "aswa", device="cpu")
+            first, members, who = load_members(folders, "aswa", device="cpu")
             kept[key] = {"members": who, "rows": ensemble_rows(first.task, members)}
     if kept:
         write_bytes(file, canonical_json(kept).encode() + b"\n")

@@ -215,7 +215,8 @@ def test_two_processes_stop_together_and_go_on(images: Path, tmp_path: Path) -> 
     few = ("dataset.train_size=200", "dataset.test_size=100", "dataset.valid_ratio=0.1")
     extra = ("optimizer=all", "epochs=3", "batch_size=10", *few)
     words_of = {
-        name: words("vgg11_small", images, tmp_path / name, *extra) for name in ("straight", "stopped")
+        name: words("vgg11_small", images, tmp_path / name, *extra)
+        for name in ("straight", "stopped")
     }
     torchrun(2, *words_of["straight"])
     (tmp_path / "stopped.py").write_text(STOPPED_PROCESS)

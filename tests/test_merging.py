@@ -93,12 +93,20 @@ def test_owas_loss_on_its_sample_is_that_of_no_other_combination() -> None:
     np.testing.assert_allclose(fit_ridge(A * scales, y, 1e-9) * scales, v, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.numeric
 def test_the_subsampled_average_is_its_formula() -> None:
+    """(w̄ − r ū) / (1 − r), with subsamples drawn here as the module says."""
     parts = split(*rows(), 3)
     whole = naive_average(parts, L1).weights
-    found = subsampled_average(parts, L1, share=0.5).weights
-    taken = 2 * whole - found  # the mean of the subsamples' solutions
-    assert np.abs(taken - whole).max() > 0
+    taken = np.zeros(len(whole))
+    for number, (X, y) in enumerate(parts):
+        n = X.shape[0]
+        drawn = np.random.default_rng([0, number, 1]).choice(n, round(0.25 * n), replace=False)
+        chosen = np.sort(drawn)
+        taken += full_solve([(X[chosen], y[chosen])], L1).weights / 3
+    found = subsampled_average(parts, L1, share=0.25).weights
+    assert np.abs(taken - whole).max() > 1e-3
+    np.testing.assert_allclose(found, (whole - 0.25 * taken) / 0.75, rtol=1e-9, atol=1e-12)
     with pytest.raises(ValueError, match="share=1"):
         subsampled_average(parts, L1, share=1)
 

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("sklearn")
 
@@ -15,6 +17,7 @@ from aswa.analysis.declaration import load_declaration
 from aswa.analysis.study import analyse
 from aswa.config import ConfigError, RunConfig, load
 from aswa.merging.local_solver import Solver
+from aswa.merging.task import SparseClassification
 from aswa.training.session import execute
 from small_sweep import read
 
@@ -47,6 +50,20 @@ def test_a_record_has_every_metric_and_all_that_was_sent(tmp_path: Path) -> None
     solved = read(config(tmp_path).folder / "history.json")
     assert len(solved["epoch"]) == len(solved["kkt"]) == len(solved["part"])
     assert sum(stage == "first" for stage in solved["stage"]) == 4
+
+
+def test_rows_of_score_zero_are_counted_and_count_one_half(tmp_path: Path) -> None:
+    """Of one feature: rows without it tie at 0, which is class 1 for accuracy."""
+    task = SparseClassification(config(tmp_path), torch.device("cpu"))
+    X, y = task._splits["test"]
+    w = np.zeros(X.shape[1])
+    counts = np.bincount(X.indices, minlength=X.shape[1])
+    w[int(np.argmin(np.abs(counts - X.shape[0] / 2)))] = 1.0
+    scores, found = X @ w, task.metrics([w], "test")
+    one, other = scores[y == 1][:, None], scores[y == -1]
+    assert 0 < found["zero_scores"] == np.mean(scores == 0) < 1
+    assert found["auc"] == pytest.approx(np.mean((one > other) + 0.5 * (one == other)))
+    assert found["accuracy"] == np.mean(y == 1)
 
 
 @pytest.mark.parametrize("name", ["owa", "acowa", "csl", "acowa_released"])

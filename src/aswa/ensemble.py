@@ -43,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _ensemble(options: argparse.Namespace, method: str) -> dict[str, Any]:
     """Load, evaluate and print."""
-    from aswa.training.ensembled import ensemble_rows, load_together
+    from aswa.training.ensembled import ensemble_rows, load_members
 
     changes = {"device": options.device}
     changes |= {"data_dir": options.data_dir} if options.data_dir else {}
-    first, members, who = load_together(options.runs, method, options.last, **changes)
+    first, members, who = load_members(options.runs, method, options.last, **changes)
     rows = ensemble_rows(first.task, members)
     config = first.config
     print(f"{config.dataset.name}, {len(members)} models of {method}")

@@ -194,15 +194,22 @@ def fill_methods(plain: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for key, value in options.items():
             if isinstance(value, float) and math.isinf(value):
                 options[key] = None  # no bound
-        start, counts_steps = options.get("start"), options.get("unit") == "step"
-        if start is None and counts_steps:
-            raise ConfigError(f"{place}.start: null counts epochs; with unit=step give it in steps")
-        if issubclass(schema, Starting) and "start" in options and start is None:
-            start = options["start"] = int(epochs * schema.START)
-        if isinstance(start, int) and start >= epochs and not counts_steps:
-            raise ConfigError(
-                f"{place}.start={start}: nothing would be averaged in epochs={epochs}; "
-                f"take at most {epochs - 1}"
-            )
+        if issubclass(schema, Starting) and "start" in options:
+            options["start"] = _start(schema, options, place, epochs)
         checked([schema], options, place)
     return {name: dict(options) for name, options in found.items()}
+
+
+def _start(schema: type[Starting], options: Mapping[str, Any], place: str, epochs: int) -> Any:
+    """`start` of a method, in place of null its part of the run; checked where it counts epochs."""
+    start, in_epochs = options["start"], schema.in_epochs(options)
+    if start is None and not in_epochs:
+        raise ConfigError(f"{place}.start: null counts epochs; with unit=step give it in steps")
+    if start is None:
+        return int(epochs * schema.START)
+    if isinstance(start, int) and start >= epochs and in_epochs:
+        raise ConfigError(
+            f"{place}.start={start}: nothing would be averaged in epochs={epochs}; "
+            f"take at most {epochs - 1}"
+        )
+    return start

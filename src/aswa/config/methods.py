@@ -6,6 +6,7 @@ hyperparameters says; without a table 0, and of SWA three quarters of the run.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,11 @@ class Starting:
     """Options of a method that begins to look at some epoch."""
 
     START = 0.0  # of the run, that `start: null` stands for
+
+    @classmethod
+    def in_epochs(cls, options: Mapping[str, Any]) -> bool:
+        """Whether `start` counts epochs."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,10 @@ class SWAGOptions(SWAOptions):
     rank: int = setting(20, least=2)
     scale: float = setting(0.5, least=0)
     n_samples: int = setting(30, least=1)
+
+    @classmethod
+    def in_epochs(cls, options: Mapping[str, Any]) -> bool:
+        return options.get("unit") != "step"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from aswa.tasks.probabilistic import (
     Reliability,
+    brier,
     entropy,
     mean_prediction,
     mutual_information,
@@ -113,17 +114,15 @@ def assess(
         right = targets.flatten()
         each = [member(inputs).float().flatten(0, 1) for member in members]
         mean = mean_prediction(each)
-        p = mean.softmax(1)
-        of_right = p.gather(1, right[:, None])
         sums[0] += F.cross_entropy(mean, right, reduction="sum").double()
         sums[1] += (mean.argmax(1) == right).sum()
-        sums[2] += (p.square().sum(1, keepdim=True) - 2 * of_right + 1).sum().double()
+        sums[2] += brier(mean, right) * len(right)
         parts.append(reliability(mean, right))
         if uncertainty:
             of_each = (entropy(mean), mutual_information(each))
             uncertain.append([values.view_as(inputs).mean(1) for values in of_each])
-    loss, accuracy, brier = (sums / (len(tokens) - 1)).tolist()
+    loss, accuracy, squared = (sums / (len(tokens) - 1)).tolist()
     whole = Reliability(*(torch.stack(values).sum(0) for values in zip(*parts, strict=True)))
     none = (torch.empty(0), torch.empty(0))
     both = tuple(map(torch.cat, zip(*uncertain, strict=True))) if uncertain else none
-    return Assessed(loss, accuracy, brier, whole, *both)
+    return Assessed(loss, accuracy, squared, whole, *both)

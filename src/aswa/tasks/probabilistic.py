@@ -7,13 +7,14 @@ probabilities of members are averaged by logsumexp, so the smallest ones keep th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from aswa.averaging.mixing import mean_probability
 
 BINS = 15  # of confidence, of equal width
 COVERAGES = 20  # points of a risk-coverage curve
@@ -27,8 +28,7 @@ def mean_prediction(logits: Sequence[Tensor]) -> Tensor:
     """
     if len(logits) == 1:
         return logits[0]
-    log_probabilities = torch.stack([each.log_softmax(-1) for each in logits])
-    return log_probabilities.logsumexp(0) - math.log(len(logits))
+    return mean_probability(torch.stack(list(logits)))
 
 
 def nll(logits: Tensor, labels: Tensor) -> float:

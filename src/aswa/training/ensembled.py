@@ -18,18 +18,22 @@ from aswa.averaging import recompute_batch_norm
 from aswa.averaging.weights import AveragedWeights, named_state
 from aswa.config import ConfigError
 from aswa.registry import AGGREGATES
+from aswa.results.store import read_result
 from aswa.tasks.task import Task
-from aswa.training.loaded import Loaded, load
+from aswa.training.loaded import Loaded, load_together
 
 MEAN, BEST, _, ENSEMBLE = AGGREGATES
 SOUP = "soup"
 SPLITS = ("valid", "test")
 
 
-def load_together(
+def load_members(
     folders: Sequence[Path], method: str, last: int | None = None, **changes: Any
 ) -> tuple[Loaded, list[nn.Module], list[dict[str, Any]]]:
     """The first run, all models, and of each the run and its number among the run's models.
+
+    Unlike those of `aswa.training.loaded.load_together` the runs may be of different models and
+    settings; runs of one setting share their task.
 
     Args:
         method: of every run; `snapshot` for the running models on the way.
@@ -41,7 +45,12 @@ def load_together(
     """
     if last is not None and last < 1:
         raise ConfigError(f"--last {last}: must be at least 1")
-    runs = [load(folder, method, **changes) for folder in folders]
+    runs: list[Loaded] = []
+    tasks: dict[str, Task] = {}
+    for folder in folders:
+        setting = str(read_result(folder / "result.json").get("setting_id", folder))
+        runs.append(load_together([folder], method, tasks.get(setting), **changes))
+        tasks[setting] = runs[-1].task
     first, *others = runs
     for run, folder in zip(others, folders[1:], strict=True):
         for group in ("dataset", "task"):

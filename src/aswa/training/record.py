@@ -17,6 +17,9 @@ from aswa.results.provenance import available_cores, git_state, versions
 from aswa.results.store import SCHEMA
 from aswa.tasks.task import Task
 
+SPLITS = ("train", "valid", "test")
+Metrics = Callable[[Sequence[nn.Module], str], dict[str, float]]
+
 
 def run_record(config: RunConfig, device: torch.device, found: dict[str, Any]) -> dict[str, Any]:
     """The record of a run, of which `found` is what its trajectory gave: rows, decisions, seconds.
@@ -81,13 +84,24 @@ def _processor() -> str:
 
 
 def method_rows(
-    task: Task, name: str, members: Sequence[nn.Module], epoch: int
+    task: Task,
+    name: str,
+    members: Sequence[nn.Module],
+    epoch: int,
+    splits: Sequence[str] = SPLITS,
+    metrics: Metrics | None = None,
 ) -> list[dict[str, Any]]:
-    """Every metric of what a method offers; `epoch` is that of its weights."""
+    """Every metric of what a method offers.
+
+    Args:
+        epoch: of its weights.
+        splits: on which it is measured.
+        metrics: in place of the task's.
+    """
     return [
         {"optimizer": name, "split": split, "metric": metric, "value": value, "epoch": epoch}
-        for split in ("train", "valid", "test")
-        for metric, value in task.metrics(members, split).items()
+        for split in splits
+        for metric, value in (metrics or task.metrics)(members, split).items()
     ]
 
 
@@ -110,12 +124,19 @@ class Judge:
         self, name: str, members: Sequence[nn.Module], epoch: int, drawn: bool = False
     ) -> None:
         """Add the rows of `name`; `drawn` are members that are samples, which are many."""
-        for split in ("valid", "test") if drawn else ("train", "valid", "test"):
-            if self._assess is None:
-                found = self._task.metrics(members, split)
-            else:
-                found, curves = self._assess(self._task, members, split)
-                if split == "test":
-                    self.diagrams[name] = curves
-            about = {"optimizer": name, "split": split, "epoch": epoch}
-            self.rows += [{**about, "metric": m, "value": value} for m, value in found.items()]
+        splits, metrics = SPLITS[1:] if drawn else SPLITS, self._metrics(name)
+        self.rows += method_rows(self._task, name, members, epoch, splits, metrics)
+
+    def _metrics(self, name: str) -> Metrics:
+        """The task's, or those of its `assess`, which leaves the diagrams of `name` here."""
+        assess = self._assess
+        if assess is None:
+            return self._task.metrics
+
+        def metrics(members: Sequence[nn.Module], split: str) -> dict[str, float]:
+            found, curves = assess(self._task, members, split)
+            if split == "test":
+                self.diagrams[name] = curves
+            return dict(found)
+
+        return metrics

@@ -26,28 +26,17 @@ def by_condition(runs: Sequence[Run], conditions: Sequence[Condition]) -> list[R
     conditions stand in one table, and settings are still never pooled.
     """
     renamed = cache(lambda keys, condition: _renamed(keys, conditions[condition]))
-    labelled = cache(lambda names, condition: _labelled(names, conditions))
+    labelled: dict[int, Names] = {}  # by identity: most runs share their names
     found = []
     for run in runs:
         number = next((i for i, c in enumerate(conditions) if _is_of(run, c)), None)
         if number is not None:
             keys, kept = renamed(run.keys, number)
-            names = labelled(_Same(run.names), number)
+            if id(run.names) not in labelled:
+                labelled[id(run.names)] = _labelled(run.names, conditions)
+            names = labelled[id(run.names)]
             found.append(_under(run, conditions[number], keys, kept, names))
     return found
-
-
-class _Same:
-    """Names by identity, to be hashed: most runs share one."""
-
-    def __init__(self, names: Names) -> None:
-        self.names = names
-
-    def __hash__(self) -> int:
-        return id(self.names)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.names is self.names
 
 
 def _is_of(run: Run, condition: Condition) -> bool:
@@ -65,12 +54,12 @@ def _renamed(keys: Keys, condition: Condition) -> tuple[Keys, list[int]]:
     ), kept
 
 
-def _labelled(same: _Same, conditions: Sequence[Condition]) -> Names:
+def _labelled(names: Names, conditions: Sequence[Condition]) -> Names:
     """All methods of all conditions, in the order of the declaration."""
     labels = {
         c.method(row): f"{c.label}, {said}" for c in conditions for row, said in c.rows.items()
     }
-    return Names(same.names.metrics, labels)
+    return Names(names.metrics, labels)
 
 
 def _under(run: Run, condition: Condition, keys: Keys, kept: list[int], names: Names) -> Run:
@@ -94,8 +83,8 @@ def _setting(setting: Setting, condition: Condition) -> Setting:
     shared, values = setting[None]
     found: Setting = {None: ("", {})}
     for part, (own, more) in setting.items():
-        if part is not None and part in condition.rows:
+        if part in condition.rows:
             found[condition.method(part)] = (f"{shared} {own}", values | more)
-        elif part is not None and part not in condition.rows:
+        elif part is not None:
             found[part] = (own, more)
     return found

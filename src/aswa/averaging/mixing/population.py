@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ Combine = Callable[[Tensor], Tensor]
 
 def mean_probability(logits: Tensor) -> Tensor:
     """log of the mean softmax over members: [N, B, classes] → [B, classes]."""
-    return logits.log_softmax(-1).logsumexp(0) - torch.tensor(float(len(logits))).log()
+    return logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))
 
 
 def mean_logit(logits: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class Adapted(nn.Module):
         r, alpha, dropout, generator: of `LowRankLinear`.
 
     Raises:
-        ValueError: no linear layer has a target's name; says which there are.
+        ValueError: no linear layer is called like a target; the message lists the layers.
     """
 
     def __init__(
