@@ -119,8 +119,10 @@ def test_what_cannot_be_computed_is_said(word: str, said: str, tmp_path: Path) -
 
 
 def test_an_l1_that_leaves_nothing_is_a_collapsed_run_with_a_note(tmp_path: Path) -> None:
-    record = execute(config(tmp_path, "optimizer=[owa,acowa]", "model.l1_share=3"))
+    told: list[str] = []
+    record = execute(config(tmp_path, "optimizer=[owa,acowa]", "model.l1_share=3"), told.append)
     assert record["status"] == "collapsed"
+    assert sum("no weight is left" in line for line in told) == 1  # both methods say it
     for merging in record["merging"].values():
         assert any("no weight is left" in note for note in merging["notes"])
     assert rows(record)["owa", "test", "auc"] == 0.5
@@ -128,7 +130,9 @@ def test_an_l1_that_leaves_nothing_is_a_collapsed_run_with_a_note(tmp_path: Path
 
 def test_parts_of_one_class_are_noted(tmp_path: Path) -> None:
     words = ("dataset.partitioning=label_skew", "dataset.similarity=0")
-    record = execute(config(tmp_path, *words))
+    told: list[str] = []
+    record = execute(config(tmp_path, *words), told.append)
+    assert sum("one class" in line for line in told) == 1
     assert all(
         any("one class" in note for note in merging["notes"])
         for merging in record["merging"].values()

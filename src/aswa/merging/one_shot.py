@@ -134,6 +134,7 @@ class OneShot:
             "seconds": {"train": solving, "average": 0.0, "evaluate": 0.0},
             "method_seconds": {name: m.critical_path for name, m in self._merged.items()},
             "merging": {name: self._described(merged) for name, merged in self._merged.items()},
+            "words": list(dict.fromkeys(note for merged in made for note in merged.notes)),
         }
 
     def _described(self, merged: Merged) -> dict[str, Any]:

@@ -71,6 +71,12 @@ class Checkpoints:
     def total(self) -> float:
         return time.monotonic() - self._start
 
+    def all_seconds(self, measured: dict[str, float]) -> dict[str, float]:
+        """Every second of the run by part; `first_epoch` is a part of `train`."""
+        found, total = measured | self.parts, self.total
+        rest = total - sum(found.values()) + found.get("first_epoch", 0.0)
+        return found | {"other": max(0.0, rest), "total": total}
+
     @property
     def due(self) -> bool:
         """Whether the first process's clock asks for a checkpoint."""

@@ -115,8 +115,7 @@ class _Session:
         self.first = distributed.rank() == 0
         self.trackers = Trackers(self.config.tracker.options if self.first else {}, self.report)
         self.about = {"title": self.config.title, "epochs": self.config.epochs}
-        seconds = self.config.checkpoint_seconds
-        self.checkpoints = Checkpoints(self.folder, seconds, self.about)
+        self.checkpoints = Checkpoints(self.folder, self.config.checkpoint_seconds, self.about)
 
     def run(self, on_epoch: OnEpoch) -> dict[str, Any] | None:
         """The record; None if a signal ended the run, which is saved."""
@@ -167,7 +166,7 @@ class _Session:
         self.checkpoints.resume(work, self.device, config.resume, self.report)
         self.trackers.start(config, lambda: work.history, self.checkpoints.epoch_seconds)
         record = self._finish(work, on_epoch)
-        record["seconds"] = _seconds(record["seconds"], self.checkpoints)
+        record["seconds"] = self.checkpoints.all_seconds(record["seconds"])
         unknown = [n for n, said in record["metrics"].items() if said["higher_is_better"] is None]
         if unknown:
             self.report(f"not declared by task={config.task.name}: {', '.join(unknown)}")
@@ -205,6 +204,8 @@ class _Session:
                 preemption.meet()
             with preemption.at_any_moment():  # from here on the weights stay as they are
                 found = work.record()
+            for words in found.get("words", ()):
+                self.report(f"{self.config.title}: {words}")
         except Preempted:
             checkpoints.save(work)
             raise
@@ -235,13 +236,6 @@ class _Session:
     def _snapshot(self, work: Work) -> None:
         if self.first and (every := self.config.save_snapshots) and work.epoch % every == 0:
             keep_snapshot(self.folder.path, work.epoch, work.snapshot())
-
-
-def _seconds(measured: dict[str, float], checkpoints: Checkpoints) -> dict[str, float]:
-    """Every second of the run by part; `first_epoch` is a part of `train`."""
-    found, total = measured | checkpoints.parts, checkpoints.total
-    rest = total - sum(found.values()) + found.get("first_epoch", 0.0)
-    return found | {"other": max(0.0, rest), "total": total}
 
 
 def _check(config: RunConfig, device: torch.device) -> None:

@@ -52,7 +52,10 @@ class Work(Protocol):
         """Go on exactly from where `state_dict` was taken."""
 
     def record(self) -> dict[str, Any]:
-        """Rows, decisions, seconds: see `aswa.training.record`. Reads the test split, once."""
+        """Rows, decisions, seconds: see `aswa.training.record`. Reads the test split, once.
+
+        `words`, if there are any, are told to the user: what the numbers do not say.
+        """
 
     def snapshot(self) -> nn.Module:
         """The running model after the last unit, with all that its evaluation needs."""
