@@ -51,6 +51,9 @@ SHOWN = {
     "images_small": Evidence(
         "docs/images.md", ("images_small",), block="images_small_evidence"
     ),
+    "images_small_fair": Evidence(
+        "docs/images.md", ("images_small_fair",), block="images_small_fair_evidence"
+    ),
     "queries": Evidence(
         "docs/queries.md", ("query_answering_cpu", "query_answering_large_cpu"), same_ids=False
     ),
@@ -59,7 +62,8 @@ SHOWN = {
         tuple(f"sensitivity_{axis}" for axis in ("start", "every", "valid", "dim", "epochs")),
     ),
     "published_graphs": Evidence(
-        "docs/published.md", ("published_graphs", "published_graphs_keci")
+        "docs/published.md",
+        ("published_graphs", "published_graphs_keci", "published_graphs_large"),
     ),
 }  # fmt: skip
 
@@ -153,7 +157,7 @@ def _hardware(runs: pd.DataFrame) -> str:
     """The GPU, or else the processor where the records name it."""
     devices = runs["device"]
     if "cpu" in runs:
-        devices = devices.where(devices != "cpu", runs["cpu"])
+        devices = devices.where((devices != "cpu") | runs["cpu"].isna(), runs["cpu"])
     return f"{', '.join(sorted(set(devices)))}; torch {', '.join(sorted(set(runs['torch'])))}"
 
 

@@ -286,7 +286,7 @@ def answers(report: Report, runs: list[Run], points: pd.DataFrame) -> dict[str, 
 
 def made(runs: list[Run], points: pd.DataFrame) -> str:
     """What the runs were made with, and how exact the solves are."""
-    said = made_with(runs).replace(" of 1 epochs", "")
+    said = made_with(runs_frame(runs, "acowa")).replace(" of 1 epochs", "")
     return (
         f"{said} KKT residuals of the worst local solve of a method, as a part of its penalty: "
         f"median {points['kkt'].median():.2g}, nine tenths below {points['kkt'].quantile(0.9):.2g}."

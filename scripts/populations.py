@@ -227,7 +227,7 @@ def main(results: Path) -> None:
         write_bytes(TARGET / f"{drawing.stem}.png", drawing.png)
         figure = f"![{drawing.caption}](../results/populations/{drawing.stem}.png)"
         texts = [figure, *texts]
-    fill(PAGE, "results", "\n\n".join([*texts, made_with(runs)]))
+    fill(PAGE, "results", "\n\n".join([*texts, made_with(runs_frame(runs, "aswa"))]))
     costs = (ROOT / "benchmarks" / "results" / "population_cost.md").read_text()
     fill(PAGE, "costs", costs.partition("\n\n")[2].replace("## ", "### ").strip())
     results_frame(rows_frame(runs), {}).to_parquet(TARGET / "results.parquet", index=False)

@@ -208,7 +208,7 @@ def main(results: Path) -> None:
     fill(PAGE, "bias", f"{write_table(bias)}\n\n{growth(bias, share, names)}")
     costs = write_table(costs_table(shares_of_training(runs, every, 1)))
     fill(PAGE, "costs", f"{costs}\n\n{look_ahead(runs, every)}")
-    fill(PAGE, "made", made_with(runs))
+    fill(PAGE, "made", made_with(runs_frame(runs, "aswa")))
     settings = {key: column(found) for key, found in varying_settings(runs).items()}
     results_frame(rows_frame(runs), settings).to_parquet(TARGET / "results.parquet", index=False)
     runs_frame(runs, "aswa").to_parquet(TARGET / "runs.parquet", index=False)

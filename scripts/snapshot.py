@@ -8,6 +8,7 @@ commits the runs of RESULTS_DIR that are at the setting of the authors' figures 
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -141,7 +142,7 @@ def result_block(name: str, results: Path, report: Report) -> str:
     tables = (*chosen.tables, *chosen.beside)
     parts += [(copied / f"{stem}.md").read_text().strip() for stem in tables]
     parts += [f"![{stem}]({folder}/{stem}.png)" for stem in chosen.figures]
-    return "\n\n".join([*parts, made_with(read_runs(results)[0])])
+    return "\n\n".join([*parts, made_with(pd.read_parquet(copied / "runs.parquet"))])
 
 
 def everything_said(study: Study, metric: str, brief: bool = False) -> list[str]:
@@ -176,19 +177,18 @@ def answer(report: Report) -> str:
     return found[0] if len(found) == 1 else "\n".join(f"- {said}" for said in found)
 
 
-def made_with(runs: list[Run]) -> str:
-    """How many runs of how many epochs, on what, by which code."""
-    seconds = sum(run.seconds["total"] for run in runs)
+def made_with(runs: pd.DataFrame) -> str:
+    """How many runs of how many epochs, on what, by which code; `runs` as from `runs_frame`."""
 
     def words(values: Iterable[Any]) -> str:
         return " or ".join(map(str, sorted(set(values))))
 
+    configs = [json.loads(config) for config in runs["config"]]
     return (
-        f"{len(runs)} runs of {words(run.config['epochs'] for run in runs)} epochs, "
-        f"{words(run.config['threads'] for run in runs)} thread(s) each, on "
-        f"{words(run.device for run in runs)}, {seconds / 60:.0f} minutes in all, torch "
-        f"{words(run.versions['torch'] for run in runs)}, commit "
-        f"{words(str(run.git['sha'])[:10] for run in runs)}."
+        f"{len(runs)} runs of {words(config['epochs'] for config in configs)} epochs, "
+        f"{words(config['threads'] for config in configs)} thread(s) each, on "
+        f"{words(runs['device'])}, {runs['seconds_total'].sum() / 60:.0f} minutes in all, torch "
+        f"{words(runs['torch'])}, commit {words(runs['commit'])}."
     )
 
 
@@ -201,15 +201,30 @@ def fill(page: str, block: str, text: str) -> None:
 
 
 def copy_ours(results: Path) -> None:
-    """Our rows at the setting of the published figures of graphs, and what each run cost."""
+    """Our rows at the setting of the published figures of graphs, and what each run cost.
+
+    Committed runs of cells that RESULTS_DIR does not have stay as they are.
+    """
     runs = [run for run in read_runs(results)[0] if at_their_setting(run)]
     if not runs:
         sys.exit(f"{results} has no run at that setting; `aswa-train experiment=published_graphs`")
     target = ROOT / "results" / FOLDER
     target.mkdir(parents=True, exist_ok=True)
-    our_rows(runs).to_parquet(target / ROWS, index=False)
-    runs_frame(runs, "aswa").to_parquet(target / "runs.parquet", index=False)
-    (target / "made_with.md").write_text(made_with(runs) + "\n")
+    new = {ROWS: our_rows(runs), "runs.parquet": runs_frame(runs, "aswa")}
+    for file, frame in new.items():
+        whole = with_committed(target / file, frame)
+        whole.to_parquet(target / file, index=False)
+    (target / "made_with.md").write_text(made_with(whole) + "\n")
+
+
+def with_committed(path: Path, new: pd.DataFrame) -> pd.DataFrame:
+    """`new`, and the committed rows of every dataset × model that it does not have."""
+    if not path.is_file():
+        return new
+    unit = ["dataset", "model"]
+    old = pd.read_parquet(path)
+    kept = ~old.set_index(unit).index.isin(new.set_index(unit).index)
+    return pd.concat([old[kept], new], ignore_index=True)
 
 
 def fill_published() -> None:
