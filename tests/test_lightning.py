@@ -480,7 +480,7 @@ def test_without_a_monitor_nothing_is_scored() -> None:
     averaging, trail = AveragingCallback(SWA), Trail()
     fitted(seeded(), averaging, trail, limit_val_batches=0, epochs=3)
     assert averaging.averager.n_averaged == 3
-    assert {name for name in trail.metrics[-1] if "swa" in name} == {"swa_members"}
+    assert not any("swa" in name for name in trail.metrics[-1])
 
 
 @pytest.mark.parametrize(

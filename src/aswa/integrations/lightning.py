@@ -48,9 +48,9 @@ class AveragingCallback(Callback):
     are means over ranks, so all ranks decide alike.
 
     Logged at the end of an epoch, beside the untouched metrics of the running model: every
-    validation metric of the average as `<metric>_<label>`, v̂ as `<monitor>_<label>_look_ahead`,
-    `<label>_members` and `<label>_decision` (0 reject, 1 soft, 2 hard), names that other callbacks
-    may monitor. A label is the averager's class in snake case (early_stopping), or a key.
+    validation metric of the average as `<metric>_<label>`, and of a method that decides v̂ as
+    `<monitor>_<label>_look_ahead`, `<label>_members` and `<label>_decision` (0 reject, 1 soft, 2
+    hard), names that other callbacks may monitor. A label is the averager's class in snake case (early_stopping), or a key.
 
     A checkpoint has the running model in "state_dict", as without the callback, and averages in
     "averaged_state_dict" by label, as `model.load_state_dict` takes them.
@@ -250,11 +250,10 @@ class AveragingCallback(Callback):
         version, _ = self._scored.get(label, (0, {}))
         if averager.n_averaged == 0 or averager.version == version:
             return
-        offered = self._offered(averager)
         if self.monitor is not None:
             # Of the weights that the update measured, the latest with the offered score.
             of_score = [m for m in measured if m[self.monitor] == averager.score]
-            metrics = of_score[-1] if of_score else self._measure(trainer, offered)
+            metrics = of_score[-1] if of_score else self._measure(trainer, self._offered(averager))
             self._scored[label] = (averager.version, metrics)
 
     def _measure(self, trainer: Trainer, module: nn.Module) -> dict[str, float]:
@@ -278,12 +277,13 @@ class AveragingCallback(Callback):
             return
         scored = self._scored.get(label, (0, {}))[1].items()
         values = {f"{name}_{label}": value for name, value in scored}
-        values[f"{label}_members"] = float(averager.n_averaged)
         if averager.decision is not None:
             values[f"{label}_decision"] = DECISION_CODE[averager.decision]
+            values[f"{label}_members"] = float(averager.n_averaged)
         if averager.last_scores is not None and not math.isnan(averager.last_scores[1]):
             values[f"{self.monitor}_{label}_look_ahead"] = averager.last_scores[1]
-        model.log_dict(values, add_dataloader_idx=False, sync_dist=True, batch_size=1)
+        if values:
+            model.log_dict(values, add_dataloader_idx=False, sync_dist=True, batch_size=1)
 
     def _offered(self, averager: Averager) -> LightningModule:
         if averager.n_averaged == 0:
