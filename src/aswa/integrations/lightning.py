@@ -48,9 +48,9 @@ class AveragingCallback(Callback):
     are means over ranks, so all ranks decide alike.
 
     Logged at the end of an epoch, beside the untouched metrics of the running model: every
-    validation metric of the average as `<metric>_<label>`, and of a method that decides v̂ as
-    `<monitor>_<label>_look_ahead`, `<label>_members` and `<label>_decision` (0 reject, 1 soft, 2
-    hard), names that other callbacks may monitor. A label is the averager's class in snake case (early_stopping), or a key.
+    validation metric of the average as `<metric>_<label>`, and of a method that decides
+    `<monitor>_<label>_look_ahead` (v̂), `<label>_members` and `<label>_decision` (0 reject, 1 soft,
+    2 hard), for other callbacks to monitor. A label is the averager's class in snake case or a key.
 
     A checkpoint has the running model in "state_dict", as without the callback, and averages in
     "averaged_state_dict" by label, as `model.load_state_dict` takes them.
@@ -250,10 +250,11 @@ class AveragingCallback(Callback):
         version, _ = self._scored.get(label, (0, {}))
         if averager.n_averaged == 0 or averager.version == version:
             return
+        offered = self._offered(averager)
         if self.monitor is not None:
             # Of the weights that the update measured, the latest with the offered score.
             of_score = [m for m in measured if m[self.monitor] == averager.score]
-            metrics = of_score[-1] if of_score else self._measure(trainer, self._offered(averager))
+            metrics = of_score[-1] if of_score else self._measure(trainer, offered)
             self._scored[label] = (averager.version, metrics)
 
     def _measure(self, trainer: Trainer, module: nn.Module) -> dict[str, float]:
@@ -273,10 +274,8 @@ class AveragingCallback(Callback):
 
     def _log(self, model: LightningModule, label: str, averager: Averager) -> None:
         """What changed in this epoch; nothing of weights that were never averaged."""
-        if averager.n_averaged == 0:
-            return
-        scored = self._scored.get(label, (0, {}))[1].items()
-        values = {f"{name}_{label}": value for name, value in scored}
+        scored = self._scored.get(label, (0, {}))[1]  # nothing before an average
+        values = {f"{name}_{label}": value for name, value in scored.items()}
         if averager.decision is not None:
             values[f"{label}_decision"] = DECISION_CODE[averager.decision]
             values[f"{label}_members"] = float(averager.n_averaged)
