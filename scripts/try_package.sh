@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The package as a user gets it: sdist and wheel are built, and tried in an empty venv, away from
-# the checkout.
+# the checkout: the library, its tests, the commands, and the loops of each of examples/.
 #
 #     scripts/try_package.sh [PYTHON] [TORCH]
 #     scripts/try_package.sh python3.12 oldest
@@ -60,5 +60,11 @@ cp "$folder/source/pyproject.toml" .
 "$folder/venv/bin/aswa-train" dataset=umls model=distmult epochs=3 lr=0.1 optimizer=all results_dir=runs --quiet
 "$folder/venv/bin/aswa-analyze" runs >/dev/null
 ls runs/analysis/report.html
+
+# 4. Other packages' training loops.
+"$python" -m pip install --quiet "$torch" "$sdist[lightning,transformers]"
+for example in lightning_callback trainer_callback; do
+  "$python" "$folder/source/examples/$example.py" 2>errors | tail -1 || { cat errors; exit 1; }
+done
 "$python" -m pip check
 echo "tried: $(basename "$wheel") and $(basename "$sdist"), $("$python" -V), $torch"
