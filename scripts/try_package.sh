@@ -51,7 +51,7 @@ done
 "$python" -m torch.distributed.run --nproc-per-node 2 "$folder/source/examples/fsdp.py" 2>errors ||
   { cat errors; exit 1; }
 mkdir tests && cp "$folder"/source/tests/{test_averag,drifting_model,test_plain_averages}*.py tests
-cp "$folder/source/pyproject.toml" .
+cp -r "$folder"/source/{pyproject.toml,benchmarks} .
 "$python" -m pytest -q -p no:cacheprovider -m "not gpu" tests
 
 # 3. The sdist, with the commands.
