@@ -54,6 +54,12 @@ SHOWN = {
     "images_small_fair": Evidence(
         "docs/images.md", ("images_small_fair",), block="images_small_fair_evidence"
     ),
+    "language_small": Evidence(
+        "docs/language.md", ("language_small",), block="language_small_evidence"
+    ),
+    "language_lora": Evidence(
+        "docs/language.md", ("language_base", "language_lora"), block="language_lora_evidence"
+    ),
     "queries": Evidence(
         "docs/queries.md", ("query_answering_cpu", "query_answering_large_cpu"), same_ids=False
     ),

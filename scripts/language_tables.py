@@ -1,15 +1,15 @@
-"""Paired differences over seeds in each text and schedule: the tables of docs/language.md.
+"""Paired differences over seeds in each text and schedule: tables of docs/language.md.
 
-    python scripts/language_tables.py results/language_small language_small docs/language.md
+    python scripts/language_tables.py RESULTS_DIR language_small|language_lora
 
 Reads the runs of a registered experiment and its declared comparisons (conf/analysis/NAME.yaml),
-writes RESULTS_DIR/differences.csv, and the table between the marks NAME of the page. An interval is
-a 95 % t interval over seeds: it describes one text, and is no test over texts.
+and writes RESULTS_DIR/differences.csv and .md; where scripts/language_ensembles.py left
+ensembles.csv, also ensembles.md. `scripts/snapshot.py NAME RESULTS_DIR` puts them on the page. An
+interval is a 95 % t interval over seeds: it describes one text, and is no test over texts.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from aswa.results.store import read_result, result_paths
 
 COLUMNS = ["dataset", "schedule", "metric", "a", "b", "seeds", "mean_a", "mean_b", "difference",
            "ci_low", "ci_high"]  # fmt: skip
+
+SHOWN = ["loss", "ece", "accuracy", "choice_accuracy", "choice_ece", "austen_loss", "kjv_loss",
+         "austen_entropy", "kjv_entropy"]  # fmt: skip
 
 
 def test_rows(results: Path, methods: set[str]) -> pd.DataFrame:
@@ -64,30 +67,37 @@ def table(found: pd.DataFrame) -> str:
     ]
     for row in found.itertuples():
         value = f"{row.difference:+.4f} [{row.ci_low:+.4f}, {row.ci_high:+.4f}]"
-        shown = row.ci_low > 0 or row.ci_high < 0
+        shown = f"**{value}**" if row.ci_low > 0 or row.ci_high < 0 else value
         lines.append(
             f"| {row.dataset} | {row.schedule} | {row.metric} | {row.a} − {row.b} | {row.seeds} | "
-            f"{row.mean_a:.4f}, {row.mean_b:.4f} | {f'**{value}**' if shown else value} |"
+            f"{row.mean_a:.4f}, {row.mean_b:.4f} | {shown} |"
         )
     return "\n".join(lines)
 
 
-def main(results: str, name: str, page: str) -> None:
+def ensembles(path: Path) -> str:
+    """Markdown: what several runs, or one with dropout, predict together, a row a text."""
+    found = pd.read_csv(path)
+    wide = found.pivot(index=["dataset", "name", "members"], columns="metric", values="value")
+    shown = wide[[metric for metric in SHOWN if metric in wide]].reset_index()
+    return str(shown.to_markdown(index=False, floatfmt=".3f"))
+
+
+def main(results: Path, name: str) -> None:
     declared = load_declaration(name)
     methods = {method for pair in declared.comparisons for method in (pair.a, pair.b)}
-    rows = test_rows(Path(results), methods)
+    rows = test_rows(results, methods)
     if rows.empty:
         sys.exit(f"{results}: no finished run of experiment={name} there")
     found = differences(rows, declared)
-    found.round(6).to_csv(Path(results) / "differences.csv", index=False)
-    marks = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
-    text = Path(page).read_text()
-    filled = re.sub(marks, lambda m: f"{m[1]}{table(found)}\n{m[2]}", text, flags=re.DOTALL)
-    Path(page).write_text(filled)
-    print(table(found))
+    found.round(6).to_csv(results / "differences.csv", index=False)
+    (results / "differences.md").write_text(table(found) + "\n")
+    if (results / "ensembles.csv").is_file():
+        (results / "ensembles.md").write_text(ensembles(results / "ensembles.csv") + "\n")
+    print(results / "differences.md")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(*sys.argv[1:])
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -128,6 +128,8 @@ def result_block(name: str, results: Path, report: Report) -> str:
             parts += [f"### {study.title}", study.note]
         for metric in chosen.metrics:
             parts.append((copied / f"test_{metric}{study.ending}.md").read_text().strip())
+            if not chosen.tested:
+                continue
             if chosen.declared == "default":
                 parts.append(" ".join(study.primary() + study.secondary()))
             else:

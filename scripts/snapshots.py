@@ -20,6 +20,7 @@ class Snapshot(NamedTuple):
     brief: bool = False  # the tests of many comparisons as a table, not in sentences
     figures: tuple[str, ...] = ()  # of the analysis, that are not of one of the metrics
     beside: tuple[str, ...] = ()  # tables that another script left in RESULTS_DIR
+    tested: bool = True  # False: too few units by its registration, so no sentence of a test
 
 
 SNAPSHOTS = {
@@ -85,6 +86,30 @@ SNAPSHOTS = {
         tables=("test_accuracy", "test_brier", "test_aurc", "test_ood_entropy"),
         figures=("reliability", "risk_coverage", "decisions_accuracy_swag_aswa"),
         beside=("multiswag",),
+    ),
+    "language_small": Snapshot(
+        "results/language_small",
+        "aswa-train experiment=language_small",
+        "docs/language.md",
+        metrics=("loss", "ece"),
+        declared="language_small",
+        curves=(),
+        figures=("learning_curves_probability_constant",),
+        beside=("differences",),
+        block="language_small",
+        tested=False,
+    ),
+    "language_lora": Snapshot(
+        "results/language_lora",
+        "aswa-train experiment=language_base; aswa-train experiment=language_lora",
+        "docs/language.md",
+        metrics=("loss", "ece"),
+        declared="language_lora",
+        curves=(),
+        tables=("test_austen_loss_adapters", "test_choice_accuracy_adapters"),
+        beside=("differences", "ensembles"),
+        block="language_lora",
+        tested=False,
     ),
     "queries": Snapshot(
         "results/query_answering_cpu",
