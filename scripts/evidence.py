@@ -54,6 +54,7 @@ SHOWN = {
     "images_small_fair": Evidence(
         "docs/images.md", ("images_small_fair",), block="images_small_fair_evidence"
     ),
+    "uncertainty_images": Evidence("docs/uncertainty.md", ("uncertainty_images",)),
     "language_small": Evidence(
         "docs/language.md", ("language_small",), block="language_small_evidence"
     ),
