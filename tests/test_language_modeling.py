@@ -226,6 +226,10 @@ def test_a_run_learns_writes_and_is_whole(tmp_path: Path) -> None:
         assert loss < math.log(81)
         assert rows[method, "test", "perplexity"] == pytest.approx(math.exp(loss))
         assert rows[method, "test", "bits_per_byte"] == pytest.approx(loss / math.log(2))
+        curves = record["diagrams"][method]
+        assert sum(curves["reliability"]["number"]) == 1000 - 1
+        risk = curves["risk_coverage"]["risk"][-1]
+        assert risk == pytest.approx(1 - rows[method, "test", "accuracy"])
     best = rows["early_stopping", "valid", "probability"]
     assert rows["aswa", "valid", "probability"] >= best * (1 - 1e-6)
     (text,) = tmp_path.glob("runs/austen/gpt/*/sample.txt")

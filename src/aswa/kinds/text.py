@@ -157,6 +157,7 @@ TEXT = Kind(
             check_run="aswa.tasks.language_modeling:check_run",
             steps="aswa.tasks.language_modeling:steps_per_epoch",
             sample="aswa.tasks.language_modeling:sample",
+            assess="aswa.tasks.language_modeling:LanguageModeling.assess",
         ),
     },
     fetching="aswa.data.fetching.texts",

@@ -27,6 +27,7 @@ from aswa.tasks.probabilistic import (
     diagrams,
     ece,
     entropy,
+    judged,
     mean_prediction,
     mutual_information,
     nll,
@@ -198,7 +199,7 @@ class ImageClassification:
             found["ood_entropy"] = auroc(entropy(logits), entropy(others))
             if len(members) > 1:  # one member agrees with itself about every image
                 found["ood_information"] = auroc(information, other_information)
-        return found, diagrams(logits, labels)
+        return found, diagrams(*judged(logits, labels))
 
     @torch.no_grad()
     def _predict(self, members: Sequence[nn.Module], images: Tensor) -> _Predicted:
@@ -278,8 +279,7 @@ def _built(config: RunConfig, generator: torch.Generator) -> nn.Module:
 
 def _other_images(config: RunConfig) -> Tensor | None:
     """Test images of `dataset.ood`, uint8 [n, 3, 32, 32]. Raises ValueError, as `read_cifar`."""
-    other = config.dataset.options.get("ood")
-    if other is None:
+    if (other := config.dataset.options.get("ood")) is None:
         return None
     folder = find_folder(other["folder"], config.data_dir)
     return read_cifar(folder, other["classes"], {"test": other["sha256"]}).test_images

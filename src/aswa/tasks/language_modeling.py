@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ from aswa.data.text.vocabulary import Vocabulary
 from aswa.models import text
 from aswa.tasks.choices import Question, choice_metrics, drawn_questions, read_questions
 from aswa.tasks.next_token import Windows, assess, summed_loss
-from aswa.tasks.probabilistic import auroc
+from aswa.tasks.probabilistic import auroc, diagrams
 
 PROMPT = 64  # characters of the validation text that a sample goes on from
 
@@ -89,6 +90,12 @@ class LanguageModeling:
 
         On test also what `elsewhere`, `questions` and `question_file` ask for.
         """
+        return self.assess(members, split)[0]
+
+    def assess(
+        self, members: Sequence[nn.Module], split: str
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """`metrics`, and diagrams of the predicted probabilities."""
         tokens, others = self._tokens[split], {} if split != "test" else self._elsewhere
         if split == "train":
             tokens = tokens[: len(self._tokens["valid"])]
@@ -110,7 +117,7 @@ class LanguageModeling:
         for name, questions in self._questions.items() if split == "test" else ():
             of_choice = choice_metrics(members, questions, self.context, self.device)
             values |= {f"{name}_{key}": value for key, value in of_choice.items()}
-        return values
+        return values, diagrams(found.confidence, found.correct)
 
     def _all_questions(self) -> dict[str, list[Question]]:
         """Those of the task's options, by the beginning of their metrics' names."""

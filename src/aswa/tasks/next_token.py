@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aswa.tasks.probabilistic import (
-    Reliability,
     brier,
+    by_confidence,
     entropy,
+    judged,
     mean_prediction,
     mutual_information,
-    reliability,
 )
 
 EVALUATED_AT_ONCE = 4096  # tokens; a constant, so that scores do not depend on batch_size
@@ -68,7 +68,8 @@ class Assessed(NamedTuple):
 
     Attributes:
         loss, accuracy, brier: means over tokens; the loss in nats.
-        reliability: by confidence.
+        confidence, correct: the greatest probability, and 1 where it is of the next token, fp64
+            [n − 1].
         entropy, information: of the mean prediction, and what the members disagree about, as means
             over each window [W]; empty unless they are asked for.
     """
@@ -76,7 +77,8 @@ class Assessed(NamedTuple):
     loss: float
     accuracy: float
     brier: float
-    reliability: Reliability
+    confidence: Tensor
+    correct: Tensor
     entropy: Tensor
     information: Tensor
 
@@ -86,7 +88,7 @@ class Assessed(NamedTuple):
         return {
             "loss": self.loss,
             "accuracy": self.accuracy,
-            "ece": self.reliability.error,
+            "ece": by_confidence(self.confidence, self.correct).error,
             "brier": self.brier,
         }
 
@@ -108,21 +110,21 @@ def assess(
     for member in members:
         member.eval()
     sums = torch.zeros(3, dtype=torch.float64, device=tokens.device)
-    parts: list[Reliability] = []
+    parts: list[tuple[Tensor, Tensor]] = []
     uncertain: list[list[Tensor]] = []
     for inputs, targets in windows.of(tokens):
         right = targets.flatten()
         each = [member(inputs).float().flatten(0, 1) for member in members]
         mean = mean_prediction(each)
         sums[0] += F.cross_entropy(mean, right, reduction="sum").double()
-        sums[1] += (mean.argmax(1) == right).sum()
+        parts.append(judged(mean, right))
+        sums[1] += parts[-1][1].sum()
         sums[2] += brier(mean, right) * len(right)
-        parts.append(reliability(mean, right))
         if uncertainty:
             of_each = (entropy(mean), mutual_information(each))
             uncertain.append([values.view_as(inputs).mean(1) for values in of_each])
     loss, accuracy, squared = (sums / (len(tokens) - 1)).tolist()
-    whole = Reliability(*(torch.stack(values).sum(0) for values in zip(*parts, strict=True)))
+    confidence, correct = map(torch.cat, zip(*parts, strict=True))
     none = (torch.empty(0), torch.empty(0))
     both = tuple(map(torch.cat, zip(*uncertain, strict=True))) if uncertain else none
-    return Assessed(loss, accuracy, squared, whole, *both)
+    return Assessed(loss, accuracy, squared, confidence, correct, *both)

@@ -82,12 +82,24 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = BINS) -> Reliability
         labels: int64 [N].
         bins: of equal width.
     """
+    return by_confidence(*judged(logits, labels), bins)
+
+
+def judged(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Confidence of each prediction, its greatest probability, and 1 where it is right, fp64 [N].
+
+    `by_confidence` and `selective` take these, where the logits of all N are too many to keep.
+    """
     confidence, predicted = logits.double().softmax(-1).max(-1)
-    inner = torch.arange(1, bins, dtype=torch.float64, device=logits.device) / bins
+    return confidence, (predicted == labels).double()
+
+
+def by_confidence(confidence: Tensor, correct: Tensor, bins: int = BINS) -> Reliability:
+    """`reliability` of what `judged` gives."""
+    inner = torch.arange(1, bins, dtype=torch.float64, device=confidence.device) / bins
     of = torch.bucketize(confidence, inner)  # inner[b − 1] < confidence <= inner[b]
-    correct = (predicted == labels).double()
     sums = [
-        torch.zeros(bins, dtype=torch.float64, device=logits.device).index_add_(0, of, values)
+        torch.zeros(bins, dtype=torch.float64, device=confidence.device).index_add_(0, of, values)
         for values in (torch.ones_like(confidence), confidence, correct)
     ]
     return Reliability(*sums)
@@ -172,12 +184,15 @@ def risk_coverage(logits: Tensor, labels: Tensor, points: int = COVERAGES) -> Ri
         labels: int64 [N].
         points: of the curve, at equal steps of coverage; at most N.
     """
-    confidence, predicted = logits.double().softmax(-1).max(-1)
-    wrong = (predicted != labels).double()
+    return selective(*judged(logits, labels), points)
+
+
+def selective(confidence: Tensor, correct: Tensor, points: int = COVERAGES) -> RiskCoverage:
+    """`risk_coverage` of what `judged` gives."""
     values, place, count = (-confidence).unique(return_inverse=True, return_counts=True)
-    of_value = torch.zeros_like(values).index_add_(0, place, wrong) / count
+    of_value = torch.zeros_like(values).index_add_(0, place, 1 - correct) / count
     expected = of_value[place.sort().values]  # most confident first
-    n = len(labels)
+    n = len(confidence)
     kept = torch.arange(1, n + 1, dtype=torch.float64, device=expected.device)
     risk = expected.cumsum(0) / kept
     share = torch.arange(1, min(points, n) + 1, dtype=torch.float64, device=expected.device)
@@ -185,14 +200,9 @@ def risk_coverage(logits: Tensor, labels: Tensor, points: int = COVERAGES) -> Ri
     return RiskCoverage(kept[chosen] / n, risk[chosen], float(risk.mean()))
 
 
-def diagrams(logits: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Reliability by bin and the risk-coverage curve, as plain lists for a record.
-
-    Args:
-        logits: [N, C].
-        labels: int64 [N].
-    """
-    bins, curve = reliability(logits, labels), risk_coverage(logits, labels)
+def diagrams(confidence: Tensor, correct: Tensor) -> dict[str, Any]:
+    """Reliability by bin and the risk-coverage curve of what `judged` gives, as plain lists."""
+    bins, curve = by_confidence(confidence, correct), selective(confidence, correct)
     return {
         "reliability": {name: sums.tolist() for name, sums in bins._asdict().items()},
         "risk_coverage": {"coverage": curve.coverage.tolist(), "risk": curve.risk.tolist()},
