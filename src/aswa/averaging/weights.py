@@ -259,6 +259,8 @@ def built_like(model: nn.Module, build: Build) -> nn.Module:
 
 def is_sharded(tensor: Tensor) -> bool:
     """Whether `tensor` is a DTensor."""
+    if type(tensor) in (Tensor, nn.Parameter):  # the others are not asked about process groups
+        return False
     if not distributed.is_available() or not distributed.is_initialized():
         return False
     from torch.distributed.tensor import DTensor  # half a second, which others need not wait for
