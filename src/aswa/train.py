@@ -9,8 +9,11 @@ torch is imported only when a run has to be computed.
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -42,7 +45,8 @@ def main() -> None:
         if text is not None:
             print(text)
             return
-        _hydra_main()
+        with _any_help():
+            _hydra_main()
         if _ended_with:
             raise _ended_with.pop()
     except (ConfigError, HydraException, OmegaConfBaseException, ValueError) as error:
@@ -63,6 +67,20 @@ def main() -> None:
     except KeyboardInterrupt:
         say("interrupted; the same command goes on from here")
         sys.exit(130)
+
+
+@contextlib.contextmanager
+def _any_help() -> Iterator[None]:
+    """Python 3.14 refuses a help that is no str, which Hydra 1.3 has (its issue 3121)."""
+    checked = getattr(argparse.ArgumentParser, "_check_help", None)
+    if checked is None or not hydra.__version__.startswith("1.3."):
+        yield
+        return
+    argparse.ArgumentParser._check_help = lambda self, action: None  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        argparse.ArgumentParser._check_help = checked  # type: ignore[attr-defined]
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")
