@@ -140,6 +140,8 @@ def table(name: str) -> str:
         " Configurations were described in other words at that commit: give the command there, or "
         "expect other run ids."
     )  # fmt: skip
+    if (runs["device"] != "cpu").any():
+        then += " Runs on a GPU had `device=cuda` beside."
     return (
         "What stands behind a row: its runs, the command that makes them (at all rates and "
         f"settings of the recipe), what made them, the time they took in all.{then}\n\n{text}"

@@ -57,10 +57,11 @@ def main() -> None:
     for path in sorted(results.glob("runs/*/*/*/result.json")):
         record = json.loads(path.read_bytes())
         if "swag" in record["methods"]:
-            by_setting[record["dataset"], record["model"], record["setting_id"]].append(path.parent)
+            unit = record["dataset"], record["model"], record["setting_id"]
+            by_setting[unit].append((record["seed"], path.parent))
     rows = []
     for (dataset, model, setting), runs in by_setting.items():
-        for name, loaded, members in contestants(runs):
+        for name, loaded, members in contestants([folder for _, folder in sorted(runs)]):
             for metric, value in loaded.task.metrics(members, "test").items():
                 rows.append([dataset, model, setting, name, len(members), metric, value])
     with (results / "ensembles.csv").open("w", newline="") as file:

@@ -23,7 +23,14 @@ COLUMNS = ["dataset", "schedule", "metric", "a", "b", "seeds", "mean_a", "mean_b
            "ci_low", "ci_high"]  # fmt: skip
 
 SHOWN = ["loss", "ece", "accuracy", "choice_accuracy", "choice_ece", "austen_loss", "kjv_loss",
-         "austen_entropy", "kjv_entropy"]  # fmt: skip
+         "austen_entropy", "kjv_entropy", "austen_information", "kjv_information"]  # fmt: skip
+WORDS = {
+    "sgd": "last epoch", "early_stopping": "best epoch", "swa": "SWA", "aswa": "ASWA",
+    "swag": "SWAG", "warmup_constant": "constant", "warmup_cosine": "decaying", "ece": "ECE",
+    "mc_dropout": "MC dropout, one run", "ensemble_sgd": "ensemble of last epochs",
+    "ensemble_swa": "ensemble of SWA", "ensemble_aswa": "ensemble of ASWA",
+    "multi_swag": "MultiSWAG",
+}  # fmt: skip
 
 
 def test_rows(results: Path, methods: set[str]) -> pd.DataFrame:
@@ -69,15 +76,19 @@ def table(found: pd.DataFrame) -> str:
         value = f"{row.difference:+.4f} [{row.ci_low:+.4f}, {row.ci_high:+.4f}]"
         shown = f"**{value}**" if row.ci_low > 0 or row.ci_high < 0 else value
         lines.append(
-            f"| {row.dataset} | {row.schedule} | {row.metric} | {row.a} − {row.b} | {row.seeds} | "
-            f"{row.mean_a:.4f}, {row.mean_b:.4f} | {shown} |"
+            f"| {row.dataset} | {_said(row.schedule)} | {_said(row.metric)} | {_said(row.a)} − "
+            f"{_said(row.b)} | {row.seeds} | {row.mean_a:.4f}, {row.mean_b:.4f} | {shown} |"
         )
     return "\n".join(lines)
 
 
+def _said(name: str) -> str:
+    return WORDS.get(name, name)
+
+
 def ensembles(path: Path) -> str:
-    """Markdown: what several runs, or one with dropout, predict together, a row a text."""
-    found = pd.read_csv(path)
+    """Markdown: what several runs, or one with dropout, predict together, for each text."""
+    found = pd.read_csv(path).replace({"name": WORDS})
     wide = found.pivot(index=["dataset", "name", "members"], columns="metric", values="value")
     shown = wide[[metric for metric in SHOWN if metric in wide]].reset_index()
     return str(shown.to_markdown(index=False, floatfmt=".3f"))

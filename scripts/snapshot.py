@@ -43,13 +43,14 @@ def copy_analysis(name: str, results: Path) -> None:
     chosen = SNAPSHOTS[name]
     declared = load_declaration(chosen.declared)
     endings = [f"_{regime.name}" for regime in declared.regimes] or [""]
-    files = ["results.parquet", "significance.csv"]
+    files = ["results.parquet", *(["significance.csv"] if chosen.tested else [])]
     files += [f"tables/{stem}.md" for stem in chosen.tables]
     for ending in endings:
-        files.append(f"tables/significance{ending}.md")
+        files += [f"tables/significance{ending}.md"] if chosen.tested else []
         for metric in chosen.metrics:
             files.append(f"tables/test_{metric}{ending}.md")
-            files += [f"figures/{stem}_{metric}{ending}.png" for stem in FIGURES]
+            figures = FIGURES if chosen.tested else ()
+            files += [f"figures/{stem}_{metric}{ending}.png" for stem in figures]
     for metric in chosen.curves:
         files += [f"figures/{stem}_{metric}{endings[0]}.png" for stem in CURVES]
     if key := declared.curve:
@@ -205,28 +206,25 @@ def fill(page: str, block: str, text: str) -> None:
 def copy_ours(results: Path) -> None:
     """Our rows at the setting of the published figures of graphs, and what each run cost.
 
-    Committed runs of cells that RESULTS_DIR does not have stay as they are.
+    Committed runs that RESULTS_DIR does not have stay as they are.
     """
     runs = [run for run in read_runs(results)[0] if at_their_setting(run)]
     if not runs:
         sys.exit(f"{results} has no run at that setting; `aswa-train experiment=published_graphs`")
     target = ROOT / "results" / FOLDER
     target.mkdir(parents=True, exist_ok=True)
-    new = {ROWS: our_rows(runs), "runs.parquet": runs_frame(runs, "aswa")}
-    for file, frame in new.items():
-        whole = with_committed(target / file, frame)
-        whole.to_parquet(target / file, index=False)
-    (target / "made_with.md").write_text(made_with(whole) + "\n")
+    with_committed(target / ROWS, our_rows(runs)).to_parquet(target / ROWS, index=False)
+    every = with_committed(target / "runs.parquet", runs_frame(runs, "aswa"))
+    every.to_parquet(target / "runs.parquet", index=False)
+    (target / "made_with.md").write_text(made_with(every) + "\n")
 
 
 def with_committed(path: Path, new: pd.DataFrame) -> pd.DataFrame:
-    """`new`, and the committed rows of every dataset × model that it does not have."""
+    """`new`, and the rows that are committed at `path` of all other runs, by run_id."""
     if not path.is_file():
         return new
-    unit = ["dataset", "model"]
     old = pd.read_parquet(path)
-    kept = ~old.set_index(unit).index.isin(new.set_index(unit).index)
-    return pd.concat([old[kept], new], ignore_index=True)
+    return pd.concat([old[~old["run_id"].isin(new["run_id"])], new], ignore_index=True)
 
 
 def fill_published() -> None:

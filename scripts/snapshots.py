@@ -20,7 +20,7 @@ class Snapshot(NamedTuple):
     brief: bool = False  # the tests of many comparisons as a table, not in sentences
     figures: tuple[str, ...] = ()  # of the analysis, that are not of one of the metrics
     beside: tuple[str, ...] = ()  # tables that another script left in RESULTS_DIR
-    tested: bool = True  # False: too few units by its registration, so no sentence of a test
+    tested: bool = True  # False: too few units by its registration: no tests, nor their figures
 
 
 SNAPSHOTS = {
@@ -94,6 +94,7 @@ SNAPSHOTS = {
         metrics=("loss", "ece"),
         declared="language_small",
         curves=(),
+        tables=("test_accuracy_constant", "test_accuracy_decaying"),
         figures=("learning_curves_probability_constant",),
         beside=("differences",),
         block="language_small",
@@ -106,7 +107,10 @@ SNAPSHOTS = {
         metrics=("loss", "ece"),
         declared="language_lora",
         curves=(),
-        tables=("test_austen_loss_adapters", "test_choice_accuracy_adapters"),
+        tables=tuple(
+            f"test_{metric}_adapters"
+            for metric in ("austen_loss", "choice_accuracy", "choice_loss", "choice_ece")
+        ),
         beside=("differences", "ensembles"),
         block="language_lora",
         tested=False,

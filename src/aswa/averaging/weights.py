@@ -259,7 +259,7 @@ def built_like(model: nn.Module, build: Build) -> nn.Module:
 
 def is_sharded(tensor: Tensor) -> bool:
     """Whether `tensor` is a DTensor."""
-    if type(tensor) in (Tensor, nn.Parameter):  # the others are not asked about process groups
+    if type(tensor) in (Tensor, nn.Parameter):  # nothing to ask a process group
         return False
     if not distributed.is_available() or not distributed.is_initialized():
         return False

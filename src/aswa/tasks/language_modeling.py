@@ -86,16 +86,15 @@ class LanguageModeling:
         return math.exp(-summed_loss(model, tokens, self._windows) / (len(tokens) - 1))
 
     def metrics(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
-        """Of the next token; on train of a beginning as long as valid.
-
-        On test also what `elsewhere`, `questions` and `question_file` ask for.
-        """
         return self.assess(members, split)[0]
 
     def assess(
         self, members: Sequence[nn.Module], split: str
     ) -> tuple[dict[str, float], dict[str, Any]]:
-        """`metrics`, and diagrams of the predicted probabilities."""
+        """Metrics of the next token, on train of a beginning as long as valid, and diagrams.
+
+        On test also what `elsewhere`, `questions` and `question_file` ask for.
+        """
         tokens, others = self._tokens[split], {} if split != "test" else self._elsewhere
         if split == "train":
             tokens = tokens[: len(self._tokens["valid"])]
