@@ -44,9 +44,9 @@ def copy_analysis(name: str, results: Path) -> None:
     declared = load_declaration(chosen.declared)
     endings = [f"_{regime.name}" for regime in declared.regimes] or [""]
     files = ["results.parquet", *(["significance.csv"] if chosen.tested else [])]
-    files += [f"tables/{stem}.md" for stem in chosen.tables]
     for ending in endings:
         files += [f"tables/significance{ending}.md"] if chosen.tested else []
+        files += [f"tables/{stem}{ending}.md" for stem in chosen.tables]
         for metric in chosen.metrics:
             files.append(f"tables/test_{metric}{ending}.md")
             figures = FIGURES if chosen.tested else ()
@@ -142,8 +142,8 @@ def result_block(name: str, results: Path, report: Report) -> str:
                 parts.append(f"![learning curves]({figure})")
             figure = f"{folder}/paired_differences_{metric}{study.ending}.png"
             parts.append(f"![paired differences]({figure})")
-    tables = (*chosen.tables, *chosen.beside)
-    parts += [(copied / f"{stem}.md").read_text().strip() for stem in tables]
+        parts += [(copied / f"{t}{study.ending}.md").read_text().strip() for t in chosen.tables]
+    parts += [(copied / f"{stem}.md").read_text().strip() for stem in chosen.beside]
     parts += [f"![{stem}]({folder}/{stem}.png)" for stem in chosen.figures]
     return "\n\n".join([*parts, made_with(pd.read_parquet(copied / "runs.parquet"))])
 

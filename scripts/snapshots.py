@@ -94,7 +94,7 @@ SNAPSHOTS = {
         metrics=("loss", "ece"),
         declared="language_small",
         curves=(),
-        tables=("test_accuracy_constant", "test_accuracy_decaying"),
+        tables=("test_accuracy",),
         figures=("learning_curves_probability_constant",),
         beside=("differences",),
         block="language_small",
@@ -107,10 +107,7 @@ SNAPSHOTS = {
         metrics=("loss", "ece"),
         declared="language_lora",
         curves=(),
-        tables=tuple(
-            f"test_{metric}_adapters"
-            for metric in ("austen_loss", "choice_accuracy", "choice_loss", "choice_ece")
-        ),
+        tables=("test_austen_loss", "test_choice_accuracy", "test_choice_loss", "test_choice_ece"),
         beside=("differences", "ensembles"),
         block="language_lora",
         tested=False,
