@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 import yaml
-from snapshot import ROOT, fill
+from pages import ROOT, fill
 
 RECIPES = ROOT / "conf" / "experiment"
 UNIT = ["dataset", "model"]
@@ -170,12 +170,15 @@ def _hardware(runs: pd.DataFrame) -> str:
     return f"{', '.join(sorted(set(devices)))}; torch {', '.join(sorted(set(runs['torch'])))}"
 
 
+def write(name: str) -> None:
+    """Fill the block of a folder of results/ in its page."""
+    fill(SHOWN[name].page, SHOWN[name].block, table(name))
+
+
 def main() -> int:
     before = {shown.page: (ROOT / shown.page).read_text("utf-8") for shown in SHOWN.values()}
-    for name, shown in SHOWN.items():
-        if f"<!-- {shown.block}:begin -->" not in before[shown.page]:
-            sys.exit(f"{shown.page} has no place for the block {shown.block!r}")
-        fill(shown.page, shown.block, table(name))
+    for name in SHOWN:
+        write(name)
     after = {page: (ROOT / page).read_text("utf-8") for page in before}
     if "--check" in sys.argv:
         for page, text in before.items():

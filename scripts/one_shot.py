@@ -19,7 +19,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from snapshot import ROOT, fill, made_with, runs_frame
+from pages import ROOT, fill
+from snapshot import made_with, runs_frame
 
 from aswa.analysis.declaration import load_declaration
 from aswa.analysis.records.runs import Run, read_runs

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from snapshot import ROOT, everything_said, fill, in_brief, made_with, runs_frame
+from pages import ROOT, fill
+from snapshot import everything_said, in_brief, made_with, runs_frame
 
 from aswa.analysis.declaration import Condition, Declaration, Regime, load_declaration
 from aswa.analysis.records.conditions import by_condition

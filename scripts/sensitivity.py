@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import evidence
 import pandas as pd
-from snapshot import ROOT, fill, made_with, runs_frame
+from pages import ROOT, fill
+from snapshot import made_with, runs_frame
 
 from aswa.analysis.declaration import load_declaration
 from aswa.analysis.records.long_table import (
@@ -212,6 +214,7 @@ def main(results: Path) -> None:
     settings = {key: column(found) for key, found in varying_settings(runs).items()}
     results_frame(rows_frame(runs), settings).to_parquet(TARGET / "results.parquet", index=False)
     runs_frame(runs, "aswa").to_parquet(TARGET / "runs.parquet", index=False)
+    evidence.write("sensitivity")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
 NAME is one of SNAPSHOTS, or `published` for the page about the authors' figures. Copies tables,
 figures and test records of RESULTS_DIR/analysis to results/NAME/, and writes the block of results
-in the page that shows them, so that no number in it is typed by hand. `published RESULTS_DIR` first
-commits the runs of RESULTS_DIR that are at the setting of the authors' figures of graphs.
+in the page that shows them, and its table of evidence, so that no number in it is typed by hand.
+`published RESULTS_DIR` first commits the runs of RESULTS_DIR that are at the setting of the
+authors' figures of graphs.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 from collections.abc import Iterable
@@ -17,7 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import evidence
 import pandas as pd
+from pages import ROOT, fill
 from snapshots import SNAPSHOTS
 
 from aswa.analysis.declaration import load_declaration
@@ -31,7 +33,6 @@ from aswa.analysis.statistics.power import power_note
 from aswa.analysis.study import analyse
 from aswa.files import canonical_json
 
-ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ("paired_differences", "critical_difference")
 CURVES = ("learning_curves", "decisions")  # of a metric that is scored every epoch
 
@@ -195,14 +196,6 @@ def made_with(runs: pd.DataFrame) -> str:
     )
 
 
-def fill(page: str, block: str, text: str) -> None:
-    """Replace the text between the marks of `block` in a page of the repository."""
-    path = ROOT / page
-    marks = rf"(<!-- {block}:begin -->\n).*?(<!-- {block}:end -->)"
-    filled = re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", path.read_text(), flags=re.DOTALL)
-    path.write_text(filled)
-
-
 def copy_ours(results: Path) -> None:
     """Our rows at the setting of the published figures of graphs, and what each run cost.
 
@@ -235,6 +228,7 @@ def fill_published() -> None:
     found["ours"] += "\n\n" + (ROOT / "results" / FOLDER / "made_with.md").read_text().strip()
     for block, text in found.items():
         fill("docs/published.md", block, text)
+    evidence.write(FOLDER)
 
 
 def main(name: str, results: Path) -> None:
@@ -246,6 +240,7 @@ def main(name: str, results: Path) -> None:
     fill(chosen.page, chosen.block, result_block(name, results, report))
     if chosen.answer is not None:
         fill(chosen.answer, "answer", answer(report))
+    evidence.write(name)
     rows = pd.read_parquet(ROOT / "results" / name / "results.parquet")
     print(f"results/{name}: {len(rows)} rows; {chosen.page} filled")
 
