@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aswa.tasks.probabilistic import (
+    Reliability,
     brier,
     by_confidence,
     entropy,
@@ -83,12 +84,17 @@ class Assessed(NamedTuple):
     information: Tensor
 
     @property
+    def reliability(self) -> Reliability:
+        """By confidence."""
+        return by_confidence(self.confidence, self.correct)
+
+    @property
     def metrics(self) -> dict[str, float]:
         """`loss`, `accuracy`, `ece` and `brier`."""
         return {
             "loss": self.loss,
             "accuracy": self.accuracy,
-            "ece": by_confidence(self.confidence, self.correct).error,
+            "ece": self.reliability.error,
             "brier": self.brier,
         }
 
