@@ -41,12 +41,12 @@ class Dropping(nn.Module):
 def contestants(runs: Sequence[Path]) -> Iterator[tuple[str, Loaded, list[nn.Module]]]:
     """Name, a run whose task evaluates, and members."""
     last = [load(run, "sgd") for run in runs]
-    yield "mc_dropout", last[0], [Dropping(last[0].model, i) for i in range(SAMPLES)]
-    for method in ("sgd", "swa", "aswa"):
+    yield "MC dropout, one run", last[0], [Dropping(last[0].model, i) for i in range(SAMPLES)]
+    for method, of in (("sgd", "last epochs"), ("swa", "SWA"), ("aswa", "ASWA")):
         loaded = [load(run, method) for run in runs]
-        yield f"ensemble_{method}", loaded[0], [each.model for each in loaded]
+        yield f"ensemble of {of}", loaded[0], [each.model for each in loaded]
     drawn = [load(run, "swag") for run in runs]
-    yield "multi_swag", drawn[0], [member for each in drawn for member in each.members]
+    yield "MultiSWAG", drawn[0], [member for each in drawn for member in each.members]
 
 
 def main() -> None:

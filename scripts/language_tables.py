@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,27 +25,24 @@ COLUMNS = ["dataset", "schedule", "metric", "a", "b", "seeds", "mean_a", "mean_b
 
 SHOWN = ["loss", "ece", "accuracy", "choice_accuracy", "choice_ece", "austen_loss", "kjv_loss",
          "austen_entropy", "kjv_entropy", "austen_information", "kjv_information"]  # fmt: skip
-WORDS = {
-    "sgd": "last epoch", "early_stopping": "best epoch", "swa": "SWA", "aswa": "ASWA",
-    "swag": "SWAG", "warmup_constant": "constant", "warmup_cosine": "decaying", "ece": "ECE",
-    "mc_dropout": "MC dropout, one run", "ensemble_sgd": "ensemble of last epochs",
-    "ensemble_swa": "ensemble of SWA", "ensemble_aswa": "ensemble of ASWA",
-    "multi_swag": "MultiSWAG",
-}  # fmt: skip
 
 
-def test_rows(results: Path, methods: set[str]) -> pd.DataFrame:
-    """Test values of runs that have all the methods of the comparisons."""
-    rows = []
+def test_rows(results: Path, methods: set[str]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Test values of runs that have all methods of the comparisons, and labels of names in them."""
+    rows: list[tuple[Any, ...]] = []
+    labels: dict[str, str] = {}
     for record in map(read_result, result_paths(results)):
         if record["status"] == "done" and methods <= record["methods"].keys():
+            declared = [*record["methods"].items(), *record["metrics"].items()]
+            labels |= {name: str(said["label"]) for name, said in declared}
             about = record["dataset"], record["config"]["schedule"]["name"], record["seed"]
             rows += [
                 (*about, row["optimizer"], row["metric"], row["value"])
                 for row in record["rows"]
                 if row["split"] == "test"
             ]
-    return pd.DataFrame(rows, columns=["dataset", "schedule", "seed", "method", "metric", "value"])
+    columns = ["dataset", "schedule", "seed", "method", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns), labels
 
 
 def differences(rows: pd.DataFrame, declared: Declaration) -> pd.DataFrame:
@@ -66,7 +64,7 @@ def differences(rows: pd.DataFrame, declared: Declaration) -> pd.DataFrame:
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def table(found: pd.DataFrame) -> str:
+def table(found: pd.DataFrame, labels: dict[str, str]) -> str:
     """Markdown; bold where the interval excludes zero."""
     lines = [
         "| text | schedule | metric | difference | seeds | means | mean [95 % interval] |",
@@ -76,19 +74,16 @@ def table(found: pd.DataFrame) -> str:
         value = f"{row.difference:+.4f} [{row.ci_low:+.4f}, {row.ci_high:+.4f}]"
         shown = f"**{value}**" if row.ci_low > 0 or row.ci_high < 0 else value
         lines.append(
-            f"| {row.dataset} | {_said(row.schedule)} | {_said(row.metric)} | {_said(row.a)} − "
-            f"{_said(row.b)} | {row.seeds} | {row.mean_a:.4f}, {row.mean_b:.4f} | {shown} |"
+            f"| {row.dataset} | {labels.get(row.schedule, row.schedule)} | {labels[row.metric]} | "
+            f"{labels[row.a]} − {labels[row.b]} | {row.seeds} | {row.mean_a:.4f}, "
+            f"{row.mean_b:.4f} | {shown} |"
         )
     return "\n".join(lines)
 
 
-def _said(name: str) -> str:
-    return WORDS.get(name, name)
-
-
 def ensembles(path: Path) -> str:
     """Markdown: what several runs, or one with dropout, predict together, for each text."""
-    found = pd.read_csv(path).replace({"name": WORDS})
+    found = pd.read_csv(path)
     wide = found.pivot(index=["dataset", "name", "members"], columns="metric", values="value")
     shown = wide[[metric for metric in SHOWN if metric in wide]].reset_index()
     return str(shown.to_markdown(index=False, floatfmt=".3f"))
@@ -97,12 +92,13 @@ def ensembles(path: Path) -> str:
 def main(results: Path, name: str) -> None:
     declared = load_declaration(name)
     methods = {method for pair in declared.comparisons for method in (pair.a, pair.b)}
-    rows = test_rows(results, methods)
+    rows, labels = test_rows(results, methods)
+    labels |= {str(r.where.get("schedule.name")): r.name for r in declared.regimes}
     if rows.empty:
         sys.exit(f"{results}: no finished run of experiment={name} there")
     found = differences(rows, declared)
     found.round(6).to_csv(results / "differences.csv", index=False)
-    (results / "differences.md").write_text(table(found) + "\n")
+    (results / "differences.md").write_text(table(found, labels) + "\n")
     if (results / "ensembles.csv").is_file():
         (results / "ensembles.md").write_text(ensembles(results / "ensembles.csv") + "\n")
     print(results / "differences.md")

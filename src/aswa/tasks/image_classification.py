@@ -24,14 +24,14 @@ from aswa.tasks.image_losses import LOSSES, class_counts, normalise_head
 from aswa.tasks.probabilistic import (
     auroc,
     brier,
+    by_confidence,
     diagrams,
-    ece,
     entropy,
     judged,
     mean_prediction,
     mutual_information,
     nll,
-    risk_coverage,
+    selective,
 )
 from aswa.tasks.task import Stage
 
@@ -188,18 +188,15 @@ class ImageClassification:
             chosen = torch.isin(labels, classes)
             if bool(chosen.any()):  # a small test split may have none of them
                 found[f"accuracy_{name}"] = _accuracy(logits[chosen], labels[chosen])
-        found |= {
-            "loss": nll(logits, labels),
-            "ece": ece(logits, labels),
-            "brier": brier(logits, labels),
-            "aurc": risk_coverage(logits, labels).area,
-        }
+        seen = judged(logits, labels)
+        found |= {"loss": nll(logits, labels), "ece": by_confidence(*seen).error}
+        found |= {"brier": brier(logits, labels), "aurc": selective(*seen).area}
         if split == "test" and self._other is not None:
             others, other_information, _ = self._predict(members, self._other)
             found["ood_entropy"] = auroc(entropy(logits), entropy(others))
             if len(members) > 1:  # one member agrees with itself about every image
                 found["ood_information"] = auroc(information, other_information)
-        return found, diagrams(*judged(logits, labels))
+        return found, diagrams(*seen)
 
     @torch.no_grad()
     def _predict(self, members: Sequence[nn.Module], images: Tensor) -> _Predicted:

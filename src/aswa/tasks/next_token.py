@@ -68,7 +68,7 @@ class Assessed(NamedTuple):
     """What the predictions of a text's n − 1 tokens are worth.
 
     Attributes:
-        loss, accuracy, brier: means over tokens; the loss in nats.
+        loss, brier: means over tokens; the loss in nats.
         confidence, correct: the greatest probability, and 1 where it is of the next token, fp64
             [n − 1].
         entropy, information: of the mean prediction, and what the members disagree about, as means
@@ -76,7 +76,6 @@ class Assessed(NamedTuple):
     """
 
     loss: float
-    accuracy: float
     brier: float
     confidence: Tensor
     correct: Tensor
@@ -93,7 +92,7 @@ class Assessed(NamedTuple):
         """`loss`, `accuracy`, `ece` and `brier`."""
         return {
             "loss": self.loss,
-            "accuracy": self.accuracy,
+            "accuracy": float(self.correct.mean()),
             "ece": self.reliability.error,
             "brier": self.brier,
         }
@@ -115,7 +114,7 @@ def assess(
     """
     for member in members:
         member.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=tokens.device)
+    sums = torch.zeros(2, dtype=torch.float64, device=tokens.device)
     parts: list[tuple[Tensor, Tensor]] = []
     uncertain: list[list[Tensor]] = []
     for inputs, targets in windows.of(tokens):
@@ -123,14 +122,13 @@ def assess(
         each = [member(inputs).float().flatten(0, 1) for member in members]
         mean = mean_prediction(each)
         sums[0] += F.cross_entropy(mean, right, reduction="sum").double()
+        sums[1] += brier(mean, right) * len(right)
         parts.append(judged(mean, right))
-        sums[1] += parts[-1][1].sum()
-        sums[2] += brier(mean, right) * len(right)
         if uncertainty:
             of_each = (entropy(mean), mutual_information(each))
             uncertain.append([values.view_as(inputs).mean(1) for values in of_each])
-    loss, accuracy, squared = (sums / (len(tokens) - 1)).tolist()
+    loss, squared = (sums / (len(tokens) - 1)).tolist()
     confidence, correct = map(torch.cat, zip(*parts, strict=True))
     none = (torch.empty(0), torch.empty(0))
     both = tuple(map(torch.cat, zip(*uncertain, strict=True))) if uncertain else none
-    return Assessed(loss, accuracy, squared, confidence, correct, *both)
+    return Assessed(loss, squared, confidence, correct, *both)
