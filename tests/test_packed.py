@@ -12,7 +12,7 @@ from aswa.results.store import CorruptRecord, read_record, result_paths, write_r
 from small_sweep import SMALL, train
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "pack_runs.py"
-SWEEP = ["-m", *SMALL, "optimizer=aswa", "hydra/launcher=joblib"]
+SWEEP = ["-m", *SMALL, "optimizer=aswa"]
 
 
 def pack_runs(results: Path, target: Path) -> int:

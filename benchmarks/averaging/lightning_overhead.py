@@ -5,13 +5,14 @@ the same batches in every run. Contestants take turns within a repetition, so th
 machine meets all alike. Printed and written to `results/lightning_overhead.json`: the least CPU
 seconds of `Trainer.fit` over the repetitions, which other load disturbs least, and what they are
 above those of the run without a callback, an epoch; beside it median and quartiles of the same
-difference within each repetition, which show the noise. Sharper is the CPU time within the hooks
-of the callbacks alone, an epoch: what a callback does happens there, the noise of training does
-not. Validation passes are counted, since a pass is what a score costs. Lightning's
-`WeightAveraging` validates the average in place of the running model, so it takes no more of them;
-ours validates both.
+difference within each repetition, which show the noise. Sharper is the time within the hooks of
+the callbacks alone, an epoch: what a callback does happens there, the noise of training does not.
+It is wall time, so the machine has to be quiet: to read the clock of CPU time around a hook of
+every batch would take longer than what there is to measure. Validation passes are counted, since a
+pass is what a score costs. Lightning's `WeightAveraging` validates the average in place of the
+running model, so it takes no more of them; ours validates both.
 
-    python benchmarks/averaging/lightning_overhead.py [--epochs 6] [--repetitions 7] [--dim 256]
+    python benchmarks/averaging/lightning_overhead.py [--epochs 3] [--repetitions 12] [--dim 256]
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class ComplEx(LightningModule):
 
 
 class HookClock:
-    """CPU seconds within the hooks of callbacks; a hook within a hook counts once."""
+    """Seconds within the hooks of callbacks; a hook within a hook counts once."""
 
     def __init__(self) -> None:
         self.seconds, self._depth = 0.0, 0
@@ -132,13 +133,13 @@ class HookClock:
         @functools.wraps(hook)
         def timed(*args: Any, **options: Any) -> None:
             self._depth += 1
-            start = time.process_time()
+            start = time.perf_counter()
             try:
                 hook(*args, **options)
             finally:
                 self._depth -= 1
                 if self._depth == 0:
-                    self.seconds += time.process_time() - start
+                    self.seconds += time.perf_counter() - start
 
         return timed
 
