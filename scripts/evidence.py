@@ -64,6 +64,7 @@ SHOWN = {
     "queries": Evidence(
         "docs/queries.md", ("query_answering_cpu", "query_answering_large_cpu"), same_ids=False
     ),
+    "one_shot": Evidence("docs/one_shot.md", ("one_shot", "one_shot_released")),
     "sensitivity": Evidence(
         "docs/sensitivity.md",
         tuple(f"sensitivity_{axis}" for axis in ("start", "every", "valid", "dim", "epochs")),

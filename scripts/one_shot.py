@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import evidence
 import matplotlib
 
 matplotlib.use("Agg")
@@ -311,6 +312,7 @@ def main(results: Path) -> None:
     tests.to_csv(TARGET / "significance.csv", index=False)
     for study in report.studies:
         (TARGET / f"significance_{study.regime}.md").write_text(study.tests.markdown())
+    evidence.write("one_shot")
     print(f"{TARGET}: {len(points)} points of {len(runs)} runs; {PAGE} filled")
 
 
