@@ -64,6 +64,10 @@ SHOWN = {
     "queries": Evidence(
         "docs/queries.md", ("query_answering_cpu", "query_answering_large_cpu"), same_ids=False
     ),
+    "populations": Evidence(
+        "docs/populations.md",
+        ("populations", "populations_alone", "populations_tuned", "populations_tuned_alone"),
+    ),
     "one_shot": Evidence("docs/one_shot.md", ("one_shot", "one_shot_released")),
     "sensitivity": Evidence(
         "docs/sensitivity.md",
