@@ -75,4 +75,4 @@ def test_a_twentieth_is_learned(data_dir: Path, tmp_path: Path) -> None:
         for row in record["rows"]
         if (row["split"], row["metric"]) == ("test", "accuracy")
     )
-    assert accuracy > 0.04
+    assert accuracy > 0.03  # measured: .055 and .047
