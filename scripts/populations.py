@@ -17,7 +17,7 @@ from typing import Any
 import evidence
 import pandas as pd
 from pages import ROOT, fill
-from snapshot import everything_said, in_brief, made_with, runs_frame
+from snapshot import in_brief, made_with, runs_frame
 
 from aswa.analysis.declaration import Condition, Declaration, Regime, load_declaration
 from aswa.analysis.records.conditions import by_condition
@@ -27,6 +27,8 @@ from aswa.analysis.records.settings import meets
 from aswa.analysis.rendering.cost_figure import Cost, cost_figure
 from aswa.analysis.rendering.report import csv_bytes
 from aswa.analysis.rendering.tables import TextTable
+from aswa.analysis.statistics.comparisons import family
+from aswa.analysis.statistics.power import power_note
 from aswa.analysis.study import analyse
 from aswa.files import canonical_json, write_bytes
 from aswa.results.store import read_result
@@ -201,7 +203,8 @@ def regime_text(
     study = analyse(results, replace(declared, regimes=(regime,)), figures=False).studies[0]
     if any(record.n for record in study.records):
         parts += in_brief(study, METRIC)
-        parts.append("\n".join(f"- {text}" for text in everything_said(study, METRIC, brief=True)))
+        primary = family(study.records, METRIC)[0]  # ranks of 52 kinds of weights say nothing
+        parts.append(f"- {primary.sentence()}\n- {power_note(primary)}")
     parts.append("\n".join(f"- {text}" for text in counted(own, declared)))
     single = [c for c in declared.conditions if c.name == "single"]
     more = runs_of(runs, regime, but="seed")  # an ensemble of five takes seeds 703 and 704 beside
