@@ -120,10 +120,17 @@ def span(spread: dict[str, float], digits: int = 1) -> str:
 
 
 def fill(page: Path, block: str, text: str) -> None:
-    """Replace what stands in a page between the marks `<!-- block:begin -->` and `:end`."""
+    """Replace what stands in a page between the marks `<!-- block:begin -->` and `:end`.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
     marks = rf"(<!-- {block}:begin -->\n).*?(<!-- {block}:end -->)"
-    filled = re.sub(marks, lambda m: f"{m[1]}{text}\n{m[2]}", page.read_text(), flags=re.DOTALL)
-    page.write_text(filled)
+    before = page.read_text("utf-8")
+    filled, n = re.subn(marks, lambda m: f"{m[1]}{text}\n{m[2]}", before, flags=re.DOTALL)
+    if n != 1:
+        raise ValueError(f"{page} has {n} places for the block {block!r}, not one")
+    page.write_text(filled, "utf-8")
 
 
 def save(name: str, record: dict[str, Any], text: str, folder: Path) -> None:
