@@ -1,4 +1,4 @@
-"""Training on the real CIFAR-100: each network of the paper in full size, and a twentieth of it."""
+"""Training on the real CIFAR-100: every network of the paper in full size, and a tenth of it."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_every_network_of_the_paper_takes_a_step(model: str, images: Path, tmp_p
     assert not any(torch.equal(a, b.weight) for a, b in zip(before, ends, strict=True))
 
 
-def test_a_twentieth_is_learned(data_dir: Path, tmp_path: Path) -> None:
-    """2,500 images, a small network: guessing has 1 % of the test images right."""
+def test_a_tenth_is_learned(data_dir: Path, tmp_path: Path) -> None:
+    """5,000 images, a small network: guessing has 1 % of the test images right."""
     if not (data_dir / "cifar100").is_dir():
         pytest.skip(f"no CIFAR-100 in {data_dir}; set ASWA_DATA_DIR to try it")
-    few = ("dataset.train_size=2500", "dataset.valid_ratio=0.01", "dataset.test_size=1000")
-    how = ("optimizer=aswa", "base_optimizer=sgd", "schedule=swa", "lr=0.05", "batch_size=25")
+    few = ("dataset.train_size=5000", "dataset.valid_ratio=0.01", "dataset.test_size=2000")
+    how = ("optimizer=aswa", "base_optimizer=sgd", "schedule=swa", "lr=0.05", "batch_size=50")
     words = ["dataset=cifar100", "model=wide_resnet10x1", f"data_dir={data_dir}", "epochs=4"]
     words += [f"results_dir={tmp_path}", "device=cpu", "threads=1"]
     record = execute(load([*words, *few, *how]))
@@ -75,4 +75,4 @@ def test_a_twentieth_is_learned(data_dir: Path, tmp_path: Path) -> None:
         for row in record["rows"]
         if (row["split"], row["metric"]) == ("test", "accuracy")
     )
-    assert accuracy > 0.03  # measured: .055 and .047
+    assert accuracy > 0.04

@@ -81,16 +81,11 @@ def test_a_method_alone_gives_the_rows_that_it_gives_in_company(
     images: Path, tmp_path: Path
 ) -> None:
     """With batch-norm, whose statistics are recomputed for some and not for others."""
-    few = ("dataset.train_size=200", "dataset.test_size=100", "epochs=3")
-
-    def values(optimizer: str, method: str) -> list[tuple[Any, ...]]:
-        wanted = (f"optimizer={optimizer}", *few)
-        record = execute(load(words("wide_resnet28x10", images, tmp_path, *wanted)))
-        # Not `collapsed`, which is said of a whole run.
-        return [(r["split"], r["metric"], r["value"], r["epoch"]) for r in rows(record, method)]
-
+    model = "wide_resnet28x10"
+    together = execute(load(words(model, images, tmp_path, "optimizer=released")))
     for method in ("swa", "ema", "aswa", "aswa_released"):
-        assert values(method, method) == values("released", method) != []
+        alone = execute(load(words(model, images, tmp_path, f"optimizer={method}")))
+        assert rows(alone, method) == rows(together, method)
 
 
 @pytest.mark.slow

@@ -132,10 +132,12 @@ def found(words: list[str]) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_two_processes_are_the_run_of_one(tmp_path: Path) -> None:
-    """To the last bit: either begins, a signal ends it in the middle, and the other goes on."""
-    places = ("one", "stopped", "begun")
+    """To the last bit, also where a signal to one of the two ends both in the middle."""
+    places = ("one", "two", "stopped", "begun")
     of = {word: [*SMALL, f"results_dir={tmp_path / word}"] for word in places}
     execute(load(of["one"]))
+    done = torchrun(2, "-m", "aswa.train", *of["two"])
+    assert done.returncode == 0, done.stderr
     (tmp_path / "stopped.py").write_text(STOPPED)
     assert torchrun(2, str(tmp_path / "stopped.py"), *of["stopped"]).returncode
     assert not (load(of["stopped"]).folder / "result.json").exists()
@@ -146,7 +148,7 @@ def test_two_processes_are_the_run_of_one(tmp_path: Path) -> None:
     done = torchrun(2, "-m", "aswa.train", *of["begun"])
     assert done.returncode == 0, done.stderr
     one, history = found(of["one"])
-    for word, processes in (("stopped", 1), ("begun", 2)):
+    for word, processes in (("two", 2), ("stopped", 1), ("begun", 2)):
         other, others = found(of[word])
         assert other["processes"] == processes
         for key in ("rows", "decisions", "members", "population"):

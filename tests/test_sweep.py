@@ -40,7 +40,7 @@ def test_a_sweep_killed_at_random_moments_ends_in_the_same_table(tmp_path: Path)
     assert "[4/4]" in straight.stdout
     moments = random.Random(0)
     words = [*TRAIN, *SWEEP, f"results_dir={tmp_path / 'killed'}"]
-    for _ in range(2):
+    for _ in range(3):
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(moments.uniform(4.0, 9.0))
         process.send_signal(signal.SIGKILL)

@@ -147,7 +147,6 @@ class AveragingCallback(Callback):
         for label, build in self._builds.items():
             averager = self._build(build, pl_module, passes)
             self.averagers[_label(type(averager)) if self._one else label] = averager
-        self._normed = has_batch_norm(pl_module)
         self._stepping = [a for a in self.averagers.values() if type(a).step is not Averager.step]
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
@@ -188,7 +187,8 @@ class AveragingCallback(Callback):
             self._update(trainer, label, averager)
             self._log(pl_module, label, averager)
         self._updated = trainer.global_step
-        trainer.should_stop |= all(each.should_stop for each in self.averagers.values())
+        if all(averager.should_stop for averager in self.averagers.values()):
+            trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
         """All that an exact resume needs; nothing before there are averagers."""
@@ -208,7 +208,7 @@ class AveragingCallback(Callback):
         """Add the averages as state dicts of the module; their tensors are stored once."""
         averaged = {label: each for label, each in self.averagers.items() if each.n_averaged}
         # After an error on one rank the others do not take part in passes.
-        if averaged and self._normed and trainer.state.status != TrainerStatus.INTERRUPTED:
+        if has_batch_norm(pl_module) and trainer.state.status != TrainerStatus.INTERRUPTED:
             for averager in averaged.values():
                 averager.members()
             checkpoint["callbacks"][self.state_key] = self.state_dict()
@@ -248,14 +248,14 @@ class AveragingCallback(Callback):
             return measured[-1][str(self.monitor)]
 
         averager.update(model, evaluate)
-        if averager.n_averaged == 0 or averager.version == self._scored.get(label, (0, {}))[0]:
+        version, _ = self._scored.get(label, (0, {}))
+        if averager.n_averaged == 0 or averager.version == version:
             return
-        if self._normed:
-            averager.members()  # now, where all ranks are
+        offered = self._offered(averager)
         if self.monitor is not None:
             # Of the weights that the update measured, the latest with the offered score.
             of_score = [m for m in measured if m[self.monitor] == averager.score]
-            metrics = of_score[-1] if of_score else self._measure(trainer, self._offered(averager))
+            metrics = of_score[-1] if of_score else self._measure(trainer, offered)
             self._scored[label] = (averager.version, metrics)
 
     def _measure(self, trainer: Trainer, module: nn.Module) -> dict[str, float]:
