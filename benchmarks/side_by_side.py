@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -117,20 +116,6 @@ def span(spread: dict[str, float], digits: int = 1) -> str:
     """Median and range, or one figure where both ends are the median."""
     median, least, greatest = (f"{spread[key]:.{digits}f}" for key in ("median", "min", "max"))
     return median if least == greatest else f"{median} ({least}–{greatest})"
-
-
-def fill(page: Path, block: str, text: str) -> None:
-    """Replace what stands in a page between the marks `<!-- block:begin -->` and `:end`.
-
-    Raises:
-        ValueError: the page has no such marks.
-    """
-    marks = rf"(<!-- {block}:begin -->\n).*?(<!-- {block}:end -->)"
-    before = page.read_text("utf-8")
-    filled, n = re.subn(marks, lambda m: f"{m[1]}{text}\n{m[2]}", before, flags=re.DOTALL)
-    if n != 1:
-        raise ValueError(f"{page} has {n} places for the block {block!r}, not one")
-    page.write_text(filled, "utf-8")
 
 
 def save(name: str, record: dict[str, Any], text: str, folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def fill(page: str, block: str, text: str) -> None:
+def fill(page: str | Path, block: str, text: str) -> None:
     """Replace the text between the marks of `block` in a page of the repository.
 
     Raises:

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import side_by_side as sbs
+from scripts.pages import fill
 
 PYKEEN = {"distmult": "DistMult", "complex": "ComplEx", "qmult": "QuatE"}
 TARGETS = {
@@ -227,7 +228,7 @@ def main() -> None:
             )
     sbs.save(options.name, record, report(record), options.results)
     if options.page:
-        sbs.fill(options.page, "speed", report(record))
+        fill(options.page, "speed", report(record))
 
 
 if __name__ == "__main__":

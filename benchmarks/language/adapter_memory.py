@@ -20,6 +20,7 @@ from aswa.models.text.gpt import GPT
 from aswa.models.text.lora import Adapted
 from benchmarks import side_by_side as sbs
 from benchmarks.averaging.memory import distinct_bytes, storages
+from scripts.pages import fill
 
 LAYERS, HEADS, DIM, CONTEXT, SYMBOLS, RANK = 4, 4, 128, 64, 81, 8
 UPDATES = 4
@@ -58,7 +59,7 @@ def main() -> None:
     text = sbs.markdown(header, rows)
     sbs.save("language_adapter_memory", {**found, "torch": torch.__version__}, text, sbs.RESULTS)
     if page:
-        sbs.fill(page, "memory", text)
+        fill(page, "memory", text)
 
 
 if __name__ == "__main__":

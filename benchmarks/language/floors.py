@@ -22,6 +22,7 @@ from aswa.config import load
 from aswa.tasks.language_modeling import LanguageModeling
 from aswa.training.session import execute
 from benchmarks import side_by_side as sbs
+from scripts.pages import fill
 
 sys.path.append(str(sbs.ROOT / "tests"))
 from character_floor import floor
@@ -55,7 +56,7 @@ def main() -> int:
     parser.add_argument("--page", type=Path, help="put the saved table there, and run nothing")
     options = parser.parse_args()
     if options.page:
-        sbs.fill(options.page, "floors", (sbs.RESULTS / "language_floors.md").read_text().strip())
+        fill(options.page, "floors", (sbs.RESULTS / "language_floors.md").read_text().strip())
         return 0
     found = []
     for epochs in [options.epochs] if options.epochs else CONTEXTS:

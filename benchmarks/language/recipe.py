@@ -16,6 +16,7 @@ from pathlib import Path
 from aswa.config import load
 from aswa.training.session import execute
 from benchmarks import side_by_side as sbs
+from scripts.pages import fill
 
 ANCHOR = 1.88
 WORDS = [
@@ -45,7 +46,7 @@ def main() -> None:
     found = {"loss": loss, "seed": seed, "seconds": record["seconds"], "machine": sbs.machine(1)}
     sbs.save("language_recipe", found, text, sbs.RESULTS)
     if page:
-        sbs.fill(page, "recipe", text)
+        fill(page, "recipe", text)
 
 
 if __name__ == "__main__":

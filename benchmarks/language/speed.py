@@ -27,6 +27,7 @@ from aswa.tasks.language_modeling import LanguageModeling
 from aswa.training.learner import Learner
 from aswa.training.trajectory import Trajectory
 from benchmarks import side_by_side as sbs
+from scripts.pages import fill
 
 CONTEXT, BATCH, DIM, HEADS, LAYERS, VOCABULARY = 64, 12, 128, 4, 4, 81
 WORDS = [
@@ -174,7 +175,7 @@ def main() -> None:
     text = sbs.markdown(["what", "measured", "target"], rows)
     sbs.save("language_speed", record, text, sbs.RESULTS)
     if options.page:
-        sbs.fill(options.page, "speed", text)
+        fill(options.page, "speed", text)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from benchmarks import side_by_side as sbs
+from scripts.pages import fill
 
 PAGE = sbs.ROOT / "docs" / "one_shot.md"
 SHARES = (0.333, 0.133, 0.0531, 0.0212, 0.00844, 0.00336)
@@ -70,7 +71,7 @@ def main() -> None:
     texts = [options.results / f"{name}.md" for name in ("merging_path", "merging_growth")]
     figure = "![growth](../benchmarks/results/merging_growth.png)"
     found = [path.read_text().strip() for path in texts if path.is_file()]
-    sbs.fill(PAGE, "growth", "\n\n".join([*found, figure]))
+    fill(PAGE, "growth", "\n\n".join([*found, figure]))
 
 
 def on(machine: dict[str, Any]) -> str:
