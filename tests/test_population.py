@@ -33,6 +33,8 @@ from aswa.averaging.mixing.reference import (
     distance,
     pairs_matrix,
     pull_matrix,
+    shuffled,
+    sparsely_averaged,
 )
 from aswa.averaging.mixing.sparse import distinct, permutations
 from drifting_model import Odd, batch_norm_model, bits, drift, small_model
@@ -112,7 +114,7 @@ def test_one_member_is_a_run_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_equal_members_stay_as_they_are(name: str) -> None:
-    """But for the rounding of a mean."""
+    """But for the rounding of a mean, which an exchange does not make."""
     (model,) = members(1)
     models = [copy.deepcopy(model) for _ in range(3)]
     mixing = ALL[name]()
@@ -120,6 +122,8 @@ def test_equal_members_stay_as_they_are(name: str) -> None:
         mixing.step(models, adams(models), 1.0)
         mixing.epoch(models, adams(models), epoch)
     torch.testing.assert_close(thetas(models), thetas([model] * 3), rtol=1e-6, atol=1e-7)
+    if name not in WITHOUT_EXCHANGE:
+        assert {tuple(bits(m)) for m in models} == {tuple(bits(model))}
 
 
 @pytest.mark.parametrize(
@@ -186,6 +190,87 @@ def test_one_permutation_of_weights_and_moments_only_renames(
             learn(alone, others, step, same=True)
         found, expected = ({tuple(bits(m)) for m in some} for some in (models, alone))
         assert (found == expected) is moments
+
+
+def test_weights_and_their_moments_change_places_together() -> None:
+    """The same coordinates by the same permutation; a count of steps is no moment."""
+
+    class WithScalar(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(30, 4)
+            self.scale = nn.Parameter(torch.tensor(2.0))
+
+    models = members(4, WithScalar)
+    optimizers = adams(models)
+    for number, (model, optimizer) in enumerate(zip(models, optimizers, strict=True)):
+        with torch.no_grad():
+            model.scale.add_(number)
+        for p in model.parameters():
+            moments = {"exp_avg": 2 * p.detach(), "exp_avg_sq": 3 * p.detach()}
+            optimizer.state[p] = {"step": torch.tensor(float(number)), **moments}
+    before = thetas(models)
+    moved = Shuffle(0.3, decrease=False, moments=True, seed=3).step(models, optimizers, 1.0)
+    assert moved == 3 * int((thetas(models) != before).sum()) > 0
+    for number, (model, optimizer) in enumerate(zip(models, optimizers, strict=True)):
+        for p in model.parameters():
+            state = optimizer.state[p]
+            assert torch.equal(state["exp_avg"], 2 * p.detach())
+            assert torch.equal(state["exp_avg_sq"], 3 * p.detach())
+            assert state["step"] == number
+
+
+@pytest.mark.parametrize("n", [2, 5, 8])
+def test_exchanges_and_sparse_averages_are_their_slow_twins(n: int) -> None:
+    """On what the same generator draws: coordinates of all tensors first, then permutations."""
+    shapes = (7, 40)
+    makers = [nn.Sequential(*(nn.Linear(s, 1, bias=False) for s in shapes)) for _ in range(n)]
+    before, generator = thetas(makers), torch.Generator().manual_seed(9)
+    chosen = [distinct(size, 0.4, generator) for size in shapes]
+    orders = [permutations(n, len(c), generator) for c in chosen]
+    flat_chosen = [*chosen[0].tolist(), *(7 + chosen[1]).tolist()]
+    expected = shuffled(before, flat_chosen, torch.cat(orders, 1).T.tolist())
+    exchanged, averaged = (copy.deepcopy(makers) for _ in range(2))
+    Shuffle(0.4, decrease=False, seed=9).step(exchanged, [], 1.0)
+    assert torch.equal(thetas(exchanged), expected)
+    SparseAverage(0.4, decrease=False, seed=9).step(averaged, [], 1.0)
+    expected = sparsely_averaged(before, flat_chosen)
+    torch.testing.assert_close(thetas(averaged), expected, rtol=1e-6, atol=1e-6)
+
+
+class Masked(nn.Linear):
+    """With a mask of −inf, and statistics that are mixed."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+        self.register_buffer("mean", torch.rand(2))
+
+
+@pytest.mark.parametrize("name", ["pull", "average", "pairs"])
+def test_masks_stay_as_they_are(name: str) -> None:
+    models = members(3, Masked)
+    means = torch.stack([m.mean.clone() for m in models])
+    mixing = ALL[name]()
+    for epoch in (1, 2):
+        mixing.step(models, [], 1.0)
+        mixing.step(models, [], 1.0)
+        mixing.epoch(models, [], epoch)
+    assert all(m.mask.tolist() == [0.0, -torch.inf] for m in models)
+    assert not torch.equal(torch.stack([m.mean for m in models]), means)
+
+
+def test_weights_without_memory_of_their_own_are_refused() -> None:
+    models = members(2, lambda: nn.Linear(3, 2))
+    for model in models:
+        model.weight = nn.Parameter(torch.rand(2, 6)[:, ::2])
+    with pytest.raises(ValueError, match=r"\[2, 3\]"):
+        Average(every=1).epoch(models, [], 1)
+
+
+def test_without_coupling_and_alpha_members_are_one_after_a_pull() -> None:
+    models = members(3)
+    Pull(0.0, every=1, coupled=False).step(models, [], 0.5)
+    assert len({tuple(bits(m)) for m in models}) == 1
 
 
 @settings(max_examples=30, deadline=None)

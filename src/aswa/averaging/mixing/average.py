@@ -40,7 +40,7 @@ class Average(Mixing):
         """Merge, where it is time."""
         if not has_merge(epoch, self.every, self.start) or self.carrier.size(members) == 1:
             return 0
-        tensors = weights(members)
+        tensors = weights(members, self.carrier)
         pull(tensors, 1.0, self.carrier)
         if self.reset:
             for optimizer in optimizers:

@@ -58,7 +58,7 @@ class Processes(Carrier):
                 "which torchrun prepares"
             )
         self._n, self._rank = distributed.get_world_size(), distributed.get_rank()
-        self._copies: list[nn.Module] = []
+        self._others: dict[int, nn.Module] = {}  # copies of their members
 
     def size(self, own: Sequence[object]) -> int:
         return self._n
@@ -97,17 +97,40 @@ class Processes(Carrier):
 
     def modules(self, own: Sequence[nn.Module]) -> Sequence[nn.Module]:
         (mine,) = own
-        if not self._copies:
-            self._copies = [copy.deepcopy(unwrapped(mine)) for _ in range(self._n)]
-        states = [named_state(member) for member in self._copies]
+        if not self._others:
+            numbers = (n for n in range(self._n) if n != self._rank)
+            self._others = {n: copy.deepcopy(unwrapped(mine)) for n in numbers}
+        states = {n: named_state(member) for n, member in self._others.items()}
         for name, tensor in named_state(unwrapped(mine)).items():
-            for state, values in zip(states, self.gather([flat(tensor)]), strict=True):
-                flat(state[name]).copy_(values)
-        for member in self._copies:
+            gathered = self.gather([flat(tensor)])
+            for n, state in states.items():
+                flat(state[name]).copy_(gathered[n])
+        for member in self._others.values():
             member.train(mine.training)
-        return [mine if n == self._rank else member for n, member in enumerate(self._copies)]
+        return [self._others.get(n, mine) for n in range(self._n)]
 
 
 def flat(tensor: Tensor) -> Tensor:
-    """A view [numel] of a dense tensor in the order of its memory (channels last, say)."""
+    """A view [numel] of a dense tensor in the order of its memory (channels last, say).
+
+    Raises:
+        ValueError: a view with gaps or with the same memory twice, which has no such order.
+    """
+    if not tensor.is_contiguous() and not _dense(tensor):
+        raise ValueError(
+            f"members of a population need weights and buffers with memory of their own; one of "
+            f"shape {list(tensor.shape)} has strides {list(tensor.stride())}: clone it when the "
+            "model is built"
+        )
     return tensor.detach().as_strided((tensor.numel(),), (1,))
+
+
+def _dense(tensor: Tensor) -> bool:
+    """Whether strides, from the smallest, leave no gap and no overlap."""
+    expected = 1
+    strides = zip(tensor.stride(), tensor.shape, strict=True)
+    for stride, size in sorted((stride, size) for stride, size in strides if size > 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True

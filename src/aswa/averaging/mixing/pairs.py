@@ -45,7 +45,7 @@ class Pairs(Drawing):
         """Merge, where it is time."""
         if not has_merge(epoch, self.every, self.start) or self.carrier.size(members) == 1:
             return 0
-        tensors = [[flat(t) for t in own] for own in weights(members)]
+        tensors = [[flat(t) for t in own] for own in weights(members, self.carrier)]
         parents = self._draw(self.carrier.size(members))
         gathered = [self.carrier.gather(same) for same in zip(*tensors, strict=True)]
         before = [[t.clone() for t in each] for each in zip(*gathered, strict=True)]

@@ -87,7 +87,10 @@ class Population:
 
     @property
     def module(self) -> nn.Module:
-        """The uniform soup: the members' mean, one module for life, made anew where it is old."""
+        """The uniform soup: the members' mean, one module for life, made anew where it is old.
+
+        With `batches` the first look after a `step` or `epoch` runs them all through it.
+        """
         if self._stale:
             self._take_mean(self._mean, self.members)
             self._stale = False

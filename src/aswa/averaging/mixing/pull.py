@@ -46,7 +46,7 @@ class Pull(Mixing):
         weight = (1 - self.alpha) * (rate if self.coupled else 1.0)
         if not due or not weight or self.carrier.size(members) == 1:
             return 0
-        tensors = weights(members)
+        tensors = weights(members, self.carrier)
         pull(tensors, weight, self.carrier)
         return size_of(tensors)
 

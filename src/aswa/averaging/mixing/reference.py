@@ -27,6 +27,23 @@ def pairs_matrix(parents: Sequence[tuple[int, int]]) -> Tensor:
     return found
 
 
+def shuffled(thetas: Tensor, chosen: Sequence[int], orders: Sequence[Sequence[int]]) -> Tensor:
+    """WASH: coordinate chosen[i] of member n becomes that of member orders[i][n]."""
+    found = thetas.clone()
+    for coordinate, order in zip(chosen, orders, strict=True):
+        for member, source in enumerate(order):
+            found[member, coordinate] = thetas[source, coordinate]
+    return found
+
+
+def sparsely_averaged(thetas: Tensor, chosen: Sequence[int]) -> Tensor:
+    """The control of WASH: each chosen coordinate becomes the mean over members."""
+    found = thetas.clone()
+    for coordinate in chosen:
+        found[:, coordinate] = sum(thetas[:, coordinate]) / len(thetas)
+    return found
+
+
 def distance(thetas: Tensor) -> float:
     """The consensus distance Σ_n ‖θ_n − θ̄‖² of members [N, P]."""
     return float((thetas - thetas.mean(0)).square().sum())

@@ -76,7 +76,10 @@ class _Sparse(Drawing):
         if self.moments:
             states = [_moments(o, t) for o, t in zip(optimizers, tensors, strict=True)]
             if any(state.keys() != states[0].keys() for state in states):
-                raise ValueError("optimizers of different kinds cannot exchange moments")
+                raise ValueError(
+                    "members whose optimizers keep different things for a weight cannot exchange "
+                    "moments: they are of different kinds, or not all have stepped it"
+                )
             found += [[flat(state[key]) for state in states] for key in states[0]]
         return found
 
@@ -161,7 +164,10 @@ def _layers_of(member: nn.Module) -> Iterator[list[nn.Parameter]]:
 
 
 def _moments(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:
-    """What an optimizer keeps for each number of a parameter."""
+    """What an optimizer keeps for each number of a parameter; `step`, a count, is none of it."""
     state: dict[str, Any] = optimizer.state.get(parameter, {})
-    same = (torch.is_tensor(v) and v.shape == parameter.shape for v in state.values())
-    return {key: state[key] for key, is_one in zip(state, same, strict=True) if is_one}
+    return {
+        key: value
+        for key, value in state.items()
+        if key != "step" and torch.is_tensor(value) and value.shape == parameter.shape
+    }
