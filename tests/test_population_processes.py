@@ -157,6 +157,20 @@ def test_two_processes_are_the_run_of_one(tmp_path: Path) -> None:
             assert others[key] == history[key], key
 
 
+@pytest.mark.slow
+def test_branches_part_in_two_processes_as_in_one(tmp_path: Path) -> None:
+    """In the common start both train the same model."""
+    dart = ["population=dart", "population.start=2", "population.every=2", "optimizer=aswa"]
+    words = [*(word for word in SMALL if "population" not in word), *dart, "population.members=2"]
+    one, two = ([*words, f"results_dir={tmp_path / name}"] for name in ("one", "two"))
+    execute(load(one))
+    done = torchrun(2, "-m", "aswa.train", *two)
+    assert done.returncode == 0, done.stderr
+    for result, other in zip(found(one), found(two), strict=True):
+        for key in ("rows", "population", "decisions", "train_loss", "valid"):
+            assert result.get(key) == other.get(key), key
+
+
 def test_processes_are_as_many_as_members(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from aswa.training import session
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import copy
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from aswa.config import RunConfig, load
+import small_text
+from aswa.config import ConfigError, RunConfig, load
+from aswa.config.loading import remarks
 from aswa.config.members import members, template
 from aswa.registry import AGGREGATES
+from aswa.sweeping.plan import check_mixing
+from aswa.tasks.language_modeling import LanguageModeling
 from aswa.tasks.link_prediction import LinkPrediction
 from aswa.training.record import run_record
 from aswa.training.trajectory import Trajectory
+from drifting_model import bits
 
 SMALL = ("dataset=umls", "model=complex", "model.dim=8", "model.input_dropout=0.2", "epochs=4",
          "batch_size=400", "lr=0.1", "device=cpu")  # fmt: skip
+LR = OmegaConf.create({"lr": 0.1, "hyperparameters": None})
 # Often enough for four epochs.
 OFTEN = {
     "dart": ["population.every=1", "population.start=2"],
@@ -68,6 +76,75 @@ def test_a_population_resumes_after_any_batch(name: str) -> None:
         other = trajectory(run)
         other.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
         assert finish(other)["rows"] == expected
+
+
+def test_branches_have_a_common_start() -> None:
+    """Until epoch `start` the run is plain training; then copies part, and meet every 2 epochs."""
+    dart = "population=dart", "population.members=3", "population.start=2", "population.every=2"
+    work, plain = trajectory(config(*dart, "epochs=6")), trajectory(config("epochs=6"))
+    apart = []
+    for _ in range(6):
+        work.advance()
+        plain.advance()
+        if work.epoch <= 2:
+            assert bits(work.model) == bits(plain.model)
+        else:
+            apart.append(len({tuple(bits(learner.model)) for learner in work.learners}))
+    assert work.losses[:2] == plain.losses[:2] and work.losses[2] != plain.losses[2]
+    assert apart == [3, 1, 3, 1]
+    work = trajectory(config(*dart, "epochs=3"))
+    for _ in range(2):
+        work.advance()
+    again = trajectory(config(*dart, "epochs=3"))
+    again.load_state_dict(copy.deepcopy(work.state_dict()))
+    assert {tuple(bits(m)) for m in (again.model, *again._models)} == {tuple(bits(work.model))}
+
+
+def test_a_run_that_ends_in_its_common_start_has_equal_members() -> None:
+    early = "optimizer=early_stopping", "optimizer.early_stopping.patience=1", "lr=1"
+    work = trajectory(config("population=dart", "epochs=40", "population.start=39", *early))
+    found = finish(work)
+    assert work.epoch < 39
+    assert found["population"] == {"relative_distance": 0.0, "numbers_sent": 0}
+
+
+def test_a_pull_falls_with_the_rate_of_the_step(tmp_path: Path, data_dir: Path) -> None:
+    """Also where the schedule goes by steps, and where the run is resumed within an epoch."""
+    run = small_text.config(
+        tmp_path, "population=papa", "population.members=2", "population.every=1", "epochs=1",
+        "schedule=warmup_cosine", "schedule.warmup=4", f"data_dir={data_dir}",
+    )  # fmt: skip
+    task, states = LanguageModeling(run, torch.device("cpu")), []
+    straight = Trajectory(run, task)
+    straight.pause = lambda: states.append(copy.deepcopy(straight.state_dict()))
+    straight.advance()
+    for state in states[:6]:
+        other = Trajectory(run, task)
+        other.load_state_dict(state)
+        other.advance()
+        assert bits(other.model) == bits(straight.model)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("population=wash", "population.p=2"),
+        ("population=papa_all", "population.every=0"),
+        ("population=papa", "population.alpha=null"),
+        ("population=wash", "population.seed=1.5"),
+        ("population=wash", f"population.seed={2**70}"),
+        ("population=wash", "population.common_start=true"),
+    ],
+)
+def test_wrong_options_of_a_mixing_are_refused_before_a_run(wrong: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"population[=.]"):
+        check_mixing(config(*wrong))
+
+
+@pytest.mark.parametrize(("name", "first"), [("dart", 168), ("imwa", 16), ("papa_2", 5)])
+def test_a_population_that_would_never_merge_is_told(name: str, first: int) -> None:
+    found = [remarks(config(f"population={name}", f"epochs={n}"), LR) for n in (first - 1, first)]
+    assert [len(each) for each in found] == [1, 0]
 
 
 @pytest.mark.slow

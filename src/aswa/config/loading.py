@@ -171,6 +171,13 @@ def _check_together(config: RunConfig) -> None:
     if kind.check:
         load_object(kind.check)(config.model.options)
     _check_recipes(config.population.recipes, task.recipe)
+    if config.population.common_start and not isinstance(
+        config.population.options.get("start"), int
+    ):
+        raise ConfigError(
+            "population.common_start: needs population.start, the epochs of the common start; set "
+            "it, or leave common_start out"
+        )
     if task.check:
         load_object(task.check)(config.task.options)
 
@@ -196,7 +203,23 @@ def remarks(config: RunConfig, composed: DictConfig) -> list[str]:
     remark, name = config.kind.remark, config.dataset.name
     found = load_object(remark)(config.dataset.options) if remark else ""
     of_data = f"dataset={name}: {found}" if found else ""
-    return [line for line in (_tuned_elsewhere(config) if tuned else "", of_data) if line]
+    rate = _tuned_elsewhere(config) if tuned else ""
+    return [line for line in (rate, of_data, _never_merged(config)) if line]
+
+
+def _never_merged(config: RunConfig) -> str:
+    """A warning, if a population that merges after epochs has too few of them."""
+    population = config.population
+    start, every = (population.options.get(key) for key in ("start", "every"))
+    if population.members == 1 or not (isinstance(start, int) and isinstance(every, int)):
+        return ""
+    first = start + every if population.common_start else start or every
+    if first <= config.epochs:
+        return ""
+    return (
+        f"population={population.name}: its first merge is after epoch {first}, and this run has "
+        f"{config.epochs}, so nothing is mixed: give population.start and population.every"
+    )
 
 
 def _tuned_elsewhere(config: RunConfig) -> str:

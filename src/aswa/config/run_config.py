@@ -68,7 +68,14 @@ class PopulationConfig:
     recipes: list[Any] | None = setting(
         None, added=True
     )  # of members in turn; of a single one by epochs
+    # Until epoch `start` of the options one model trains; the members are its copies.
+    common_start: bool = setting(False, added=True)
     options: dict[str, Any]
+
+    @property
+    def common_epochs(self) -> int:
+        """Epochs that one model trains before there are several."""
+        return int(self.options["start"]) if self.common_start else 0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from aswa.config import ConfigError, RunConfig, resolve
 from aswa.files import write_bytes
-from aswa.registry import load
+from aswa.registry import load, mixings
 from aswa.results.provenance import git_diff, git_state, versions
 from aswa.results.store import CorruptRecord, read_record, write_record
 
@@ -43,6 +43,13 @@ def check_run(config: RunConfig) -> None:
             load(check)(config)
         except FileNotFoundError as error:
             raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
+
+
+def check_mixing(config: RunConfig) -> None:
+    """Raise a ConfigError for a mixing that refuses its options. Imports torch."""
+    from aswa.training.population import build_mixing
+
+    build_mixing(mixings()[config.population.name], config)
 
 
 def _code(results_dir: Path) -> dict[str, Any]:

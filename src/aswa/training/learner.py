@@ -21,7 +21,7 @@ class Learner:
 
     Everything random follows from (seed, number, epoch) and from the state of torch's global
     generators, which dropout draws from; the state is saved, so an epoch can be resumed after any
-    batch.
+    batch. Where a population has a common start, every learner is number 0 until its end.
 
     Args:
         number: of the learner. Number 0 draws what it would draw alone.
@@ -34,8 +34,9 @@ class Learner:
 
     def __init__(self, config: RunConfig, task: Task, number: int = 0) -> None:
         self._config, self._task, self.number = config, task, number
-        self._member = f"member {number} " if number else ""
-        first = self._stream("initial weights", shared=config.population.shared_init)
+        self._common = config.population.common_epochs
+        shared = config.population.shared_init or self._common > 0
+        first = self._stream("initial weights", shared)
         self.model = task.build_model(first)
         self._trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(
@@ -58,7 +59,7 @@ class Learner:
         self._epoch = epoch
         self._set_rate()
         self.model.train()
-        stream = self._stream(f"epoch {epoch}")
+        stream = self._stream(f"epoch {epoch}", shared=epoch < self._common)
         seed = int(torch.randint(2**62, (), generator=stream))
         if self.batches == 0:
             # Not `torch.manual_seed`, which asks every kind of device: 0.2 ms an epoch.
@@ -68,12 +69,13 @@ class Learner:
         self._losses = self._task.losses(self.model, stream, self.batches, *self._stage(epoch))
 
     def _stage(self, epoch: int) -> list[Stage]:
-        """For a task that declares recipes; members take theirs in turn, a single one by epochs."""
+        """For a task that declares recipes; members take theirs in turn, one model by epochs."""
         config = self._config
         if config.kind.tasks[config.task.name].recipe is None:
             return []
         recipes = config.population.recipes or [{}]
-        place = self.number if config.population.members > 1 else epoch
+        alone = config.population.members == 1 or epoch < self._common
+        place = epoch if alone else self.number
         return [Stage(recipes[place % len(recipes)], epoch / config.epochs)]
 
     def step(self) -> bool:
@@ -134,7 +136,7 @@ class Learner:
 
     def _stream(self, purpose: str, shared: bool = False) -> torch.Generator:
         """Random numbers that depend on seed, learner (if not shared) and purpose alone."""
-        member = "" if shared else self._member
+        member = "" if shared or not self.number else f"member {self.number} "
         text = f"{self._config.seed} {member}{purpose}".encode()
         seed = int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1
         return torch.Generator().manual_seed(seed)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from aswa import distributed
@@ -18,25 +19,41 @@ from aswa.averaging.weights import AveragedWeights
 from aswa.config import ConfigError, RunConfig
 from aswa.registry import AGGREGATES, load
 from aswa.tasks.task import Task
+from aswa.training.learner import Learner
 from aswa.training.record import method_rows
 
 MEAN, BEST, GREEDY, ENSEMBLE = AGGREGATES
 
 
 def build_mixing(path: str, config: RunConfig) -> Mixing:
-    """The operator at a dotted path with the run's options; `seed: null` is the run's seed."""
-    options = dict(config.population.options)
+    """The operator at a dotted path with the run's options; `seed: null` is the run's seed.
+
+    Raises:
+        ConfigError: it refuses its options, or cannot reach members in other processes.
+    """
+    name, options = config.population.name, dict(config.population.options)
     if "seed" in options and options["seed"] is None:
         options["seed"] = config.seed
-    mixing: Mixing = load(path)(**options)
+    try:
+        mixing: Mixing = load(path)(**options)
+    except (ValueError, TypeError, RuntimeError) as error:  # torch's of a seed is a RuntimeError
+        raise ConfigError(f"population={name}: {error}") from None
     if distributed.members_apart():
         if not isinstance(mixing, Mixing) or not mixing.distributes:
             raise ConfigError(
-                f"population={config.population.name}: {type(mixing).__name__} reads members of "
-                "other processes without its carrier; run all members in one process"
+                f"population={name}: {type(mixing).__name__} reads members of other processes "
+                "without its carrier; run all members in one process"
             )
         mixing.carrier = Processes()
     return mixing
+
+
+def part(learners: Sequence[Learner]) -> None:
+    """Every learner goes on from the state of number 0, at the end of a common start."""
+    first = distributed.gather_members([learner.state_dict() for learner in learners])[0]
+    for learner in learners:
+        if learner.number:
+            learner.load_state_dict(copy.deepcopy(first))
 
 
 class RunningMean:
@@ -45,10 +62,13 @@ class RunningMean:
     Args:
         models: the members that this process trains.
         members: how many there are.
+
+    Attributes:
+        common: the first model, with batch-norm statistics of its own, is what all members will be.
     """
 
     def __init__(self, models: Sequence[nn.Module], members: int) -> None:
-        self._models = models
+        self._models, self.common = models, False
         self.carrier = Processes() if distributed.members_apart() else Carrier()
         self._mean = AveragedWeights(models[0]) if members > 1 else None
         self.module = models[0] if self._mean is None else self._mean.module
@@ -58,8 +78,10 @@ class RunningMean:
         """Take the members as they are now, with batch-norm statistics from `batches`."""
         if self._mean is None:
             return
-        self._mean.assign_mean(self.carrier.modules(self._models))
-        if batches is not None:
+        self._mean.assign_mean(
+            self._models[:1] if self.common else self.carrier.modules(self._models)
+        )
+        if batches is not None and not self.common:
             recompute_batch_norm(self.module, batches)
 
     def population(
@@ -105,10 +127,14 @@ def aggregate_rows(task: Task, population: Population, epoch: int) -> list[dict[
 @torch.no_grad()
 def relative_distance(population: Population) -> float:
     """Σ_n ‖θ_n − θ̄‖² / ‖θ̄‖² over the trained parameters."""
-    mean = [p.double() for p in population.module.parameters()]
+
+    def trained(module: nn.Module) -> list[Tensor]:
+        return [p.double() for p in module.parameters() if p.requires_grad]
+
+    mean = trained(population.module)
     apart = sum(
-        float((p.double() - m).square().sum())
+        float((p - m).square().sum())
         for member in population.members
-        for p, m in zip(member.parameters(), mean, strict=True)
+        for p, m in zip(trained(member), mean, strict=True)
     )
     return apart / sum(float(m.square().sum()) for m in mean)

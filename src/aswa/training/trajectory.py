@@ -16,13 +16,8 @@ from aswa import distributed
 from aswa.config import RunConfig
 from aswa.registry import mixings
 from aswa.tasks.task import Task
-from aswa.training.learner import (
-    Learner,
-    global_generators,
-    set_global_generators,
-    tf32,
-)
-from aswa.training.population import RunningMean, aggregate_rows, build_mixing, described
+from aswa.training.learner import Learner, global_generators, set_global_generators, tf32
+from aswa.training.population import RunningMean, aggregate_rows, build_mixing, described, part
 from aswa.training.record import Judge
 from aswa.training.riders import build_riders, offered
 from aswa.training.timers import Timed, Timers
@@ -101,8 +96,7 @@ class Trajectory:
     @property
     def weights_finite(self) -> bool:
         """The learners' weights are numbers; other weights are no state to go on from."""
-        parameters = (p for model in self._models for p in model.parameters())
-        finite = all(bool(torch.isfinite(p).all()) for p in parameters)
+        finite = all(bool(torch.isfinite(p).all()) for m in self._models for p in m.parameters())
         return all(distributed.gather_members([finite]))
 
     @property
@@ -161,40 +155,42 @@ class Trajectory:
         for rider, point in zip(self.riders.values(), points, strict=True):
             rider.valid.append(point)
         self.losses.append(progress.loss)
-        self.rates.append(self._rate(epoch - 1))
+        self.rates.append(self.learners[0].rates.last(epoch - 1))
         self.epoch, self.progress = epoch, Progress()
         for learner in self.learners:
             learner.forget()
-
-    def _rate(self, epoch: int) -> float:
-        return self.learners[0].rates.last(epoch)
+        if epoch == self.config.population.common_epochs:
+            part(self.learners)
 
     def _train(self) -> float:
-        for learner in self.learners:
+        self._mean.common = self.epoch < self.config.population.common_epochs
+        training = self.learners[:1] if self._mean.common else self.learners
+        for learner in training:
             self._activate(learner)
             learner.begin(self.epoch)
-        rate = self._optimizers[0].param_groups[0]["lr"] / self.config.lr
-        while self._step():
-            self._mix(self.mixing.step, rate)
+        while self._step(training):
+            self._mix(self.mixing.step, self._optimizers[0].param_groups[0]["lr"] / self.config.lr)
             with self.timers.measure("average"):
                 for name, rider in self.riders.items():
                     with self.method_timers.measure(name):
                         rider.averager.step(self.model)
             self.pause()
         self._mix(self.mixing.epoch, self.epoch + 1, statistics=True)
-        losses = distributed.gather_members([learner.loss for learner in self.learners])
+        losses = distributed.gather_members([learner.loss for learner in training])
+        losses = losses[: 1 if self._mean.common else None]
         return sum(losses) / len(losses)
 
     def _mix(self, mix: Callable[..., int], when: float, statistics: bool = False) -> None:
         with self.timers.measure("mix"):
-            self.moved += mix(self._models, self._optimizers, when) or 0  # some count nothing
+            if not self._mean.common:
+                self.moved += mix(self._models, self._optimizers, when) or 0  # some count nothing
             if statistics or self._read_at_steps:
                 self._mean.refresh(self._batches if statistics else None)
 
-    def _step(self) -> bool:
+    def _step(self, training: list[Learner]) -> bool:
         """Every learner takes a step; false when the epoch has no more batches."""
         more = True
-        for learner in self.learners:
+        for learner in training:
             self._activate(learner)
             more = learner.step() and more
         return more
@@ -235,6 +231,8 @@ class Trajectory:
 
     def record(self) -> dict[str, Any]:
         """What the methods offer, evaluated, on the test split for the only time."""
+        if self.epoch < self.config.population.common_epochs:  # all methods have stopped
+            part(self.learners)
         judge = Judge(self.config, self.task)
         rows = judge.rows
         with self.timers.measure("evaluate"):
@@ -283,10 +281,11 @@ class Trajectory:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly from where `state_dict` was taken."""
         self.epoch, self.losses = state["epoch"], state["losses"]
-        self.rates = [self._rate(epoch) for epoch in range(self.epoch)]
+        self.rates = [self.learners[0].rates.last(epoch) for epoch in range(self.epoch)]
         self.progress = Progress(**state["progress"])
+        self._mean.common = self.epoch < self.config.population.common_epochs
         for learner in self.learners:
-            learner.load_state_dict(state["learners"][learner.number])
+            learner.load_state_dict(state["learners"][0 if self._mean.common else learner.number])
         set_global_generators(self.task.device, self._active.generators)
         self.mixing.load_state_dict(state["mixing"])
         # Younger than 0.1. Of several processes the first goes on counting.
