@@ -39,10 +39,12 @@ def power_note(record: SignificanceRecord) -> str:
             "mean more precise, but no more units."
         )
     against = most_against(untied, record.family, record.alpha)
+    # Holm's correction asks less of every next comparison.
+    first = "the first significance" if record.family > 1 else "significance"
     if not against:
-        return f"{note}; significance at {record.alpha:g} takes all {untied} units to agree."
+        return f"{note}; {first} at {record.alpha:g} takes all {untied} units to agree."
     return (
-        f"{note}; significance at {record.alpha:g} allows at most {against} of {untied} units to "
+        f"{note}; {first} at {record.alpha:g} allows at most {against} of {untied} units to "
         "point the other way, and these with the smallest differences."
     )
 
