@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import distributed, multiprocessing, nn
 from torch.optim import Adam
 
+import small_cifar
 from aswa.averaging.mixing import (
     Average,
     Independent,
@@ -24,8 +26,10 @@ from aswa.averaging.mixing import (
     SparseAverage,
 )
 from aswa.config import ConfigError, load
+from aswa.registry import AGGREGATES
 from aswa.training.session import execute
 from drifting_model import bits
+from small_cifar import write
 
 N = 3
 STEPS = 4
@@ -159,16 +163,23 @@ def test_two_processes_are_the_run_of_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_branches_part_in_two_processes_as_in_one(tmp_path: Path) -> None:
-    """In the common start both train the same model."""
-    dart = ["population=dart", "population.start=2", "population.every=2", "optimizer=aswa"]
-    words = [*(word for word in SMALL if "population" not in word), *dart, "population.members=2"]
-    one, two = ([*words, f"results_dir={tmp_path / name}"] for name in ("one", "two"))
+    """With recipes and batch-norm; in the common start both processes train the same model."""
+    write(Path(os.environ.get("ASWA_DATA_DIR", ".")), tmp_path / "data")
+    said = (
+        "population=dart", "population.members=2", "population.start=1", "population.every=2",
+        "+population.recipes=[{},{mixup:0.5}]", "epochs=3", "batch_size=200", "optimizer=aswa",
+    )  # fmt: skip
+    one, two = (
+        small_cifar.words("wide_resnet10x1", tmp_path / "data", tmp_path / name, *said)
+        for name in ("one", "two")
+    )
     execute(load(one))
     done = torchrun(2, "-m", "aswa.train", *two)
     assert done.returncode == 0, done.stderr
     for result, other in zip(found(one), found(two), strict=True):
         for key in ("rows", "population", "decisions", "train_loss", "valid"):
             assert result.get(key) == other.get(key), key
+    assert {row["optimizer"] for row in found(one)[0]["rows"]} == {"aswa", *AGGREGATES}
 
 
 def test_processes_are_as_many_as_members(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
