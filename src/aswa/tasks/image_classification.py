@@ -14,13 +14,12 @@ from aswa import distributed
 from aswa.averaging.batch_norm import Batches, has_batch_norm
 from aswa.config import ConfigError, RunConfig
 from aswa.data.augmentation import crop_and_flip, draw_crops, normalise
-from aswa.data.cifar import read_cifar
 from aswa.data.folders import find_folder
-from aswa.data.long_tail import groups, long_tailed
+from aswa.data.long_tail import groups
 from aswa.data.recipes import Augmenting
-from aswa.data.validation_split import split_indices, validation_order
 from aswa.models import image
 from aswa.tasks.image_losses import LOSSES, class_counts, normalise_head
+from aswa.tasks.image_splits import read_splits
 from aswa.tasks.probabilistic import (
     auroc,
     brier,
@@ -62,23 +61,12 @@ class ImageClassification:
         self._config, self._options = config, config.model.options
         last = self._options["channels_last"]
         self._layout = torch.channels_last if last else torch.contiguous_format
-        options, tested = config.dataset.options, config.dataset.options["test_size"]
+        options = config.dataset.options
         self.classes = int(options["classes"])
         self.chance = 1 / self.classes
-        folder = find_folder(config.dataset.folder, config.data_dir)
-        try:
-            data = read_cifar(folder, self.classes, options.get("sha256"), options.get("images"))
-            train, valid = _split(data.train_labels, self.classes, options)
-            other = _other_images(config)
-        except ValueError as error:
-            raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
-        splits = {
-            "train": (data.train_images[train], data.train_labels[train]),
-            "valid": (data.train_images[valid], data.train_labels[valid]),
-            "test": (data.test_images[:tested], data.test_labels[:tested]),
-        }
+        splits, other = read_splits(config)
         self._splits = {name: (x.to(device), y.to(device)) for name, (x, y) in splits.items()}
-        self._other = None if other is None else other[:tested].to(device)
+        self._other = None if other is None else other.to(device)
         self._mean, self._std = (
             torch.tensor(self._options[key], device=device) for key in ("mean", "std")
         )
@@ -241,18 +229,6 @@ class ImageClassification:
             )
 
 
-def _split(labels: Tensor, classes: int, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """Positions of the training and of the validation images."""
-    ratio, size, factor = options["valid_ratio"], options["train_size"], options.get("imbalance")
-    if factor is None:
-        return split_indices(len(labels), ratio, size)
-    if size is not None:
-        raise ValueError("train_size and imbalance: give largest, the size of the largest class")
-    held_out, order = round(ratio * len(labels) / classes), validation_order(len(labels))
-    subset = options.get("largest"), options.get("subset_seed", 0)
-    return long_tailed(labels, order, held_out, factor, *subset)
-
-
 def check_run(config: RunConfig) -> None:
     """Raise where the folder is missing, or the network cannot be built.
 
@@ -272,14 +248,6 @@ def _built(config: RunConfig, generator: torch.Generator) -> nn.Module:
     options = {k: v for k, v in config.model.options.items() if k not in TRAINING_OPTIONS}
     classes = int(config.dataset.options["classes"])
     return image.build(config.model.name, classes, generator=generator, **options)
-
-
-def _other_images(config: RunConfig) -> Tensor | None:
-    """Test images of `dataset.ood`, uint8 [n, 3, 32, 32]. Raises ValueError, as `read_cifar`."""
-    if (other := config.dataset.options.get("ood")) is None:
-        return None
-    folder = find_folder(other["folder"], config.data_dir)
-    return read_cifar(folder, other["classes"], {"test": other["sha256"]}).test_images
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
