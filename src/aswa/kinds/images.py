@@ -132,6 +132,7 @@ IMAGES = Kind(
             metrics,
             check_run="aswa.tasks.image_classification:check_run",
             assess="aswa.tasks.image_classification:ImageClassification.assess",
+            adopt="aswa.tasks.image_classification:ImageClassification.adopt",
             recipe=Recipe,
         ),
     },

@@ -18,6 +18,7 @@ from aswa.data.folders import find_folder
 from aswa.data.long_tail import groups
 from aswa.data.recipes import Augmenting
 from aswa.models import image
+from aswa.tasks.image_inputs import Normalisation, Prepared, Renormalised
 from aswa.tasks.image_losses import LOSSES, class_counts, normalise_head
 from aswa.tasks.image_splits import read_splits
 from aswa.tasks.probabilistic import (
@@ -67,8 +68,8 @@ class ImageClassification:
         splits, other = read_splits(config)
         self._splits = {name: (x.to(device), y.to(device)) for name, (x, y) in splits.items()}
         self._other = None if other is None else other.to(device)
-        self._mean, self._std = (
-            torch.tensor(self._options[key], device=device) for key in ("mean", "std")
+        self._normalisation = Normalisation(
+            *(torch.tensor(self._options[key], device=device) for key in ("mean", "std"))
         )
         counts = class_counts(self._splits["train"][1], self.classes)
         self._loss = LOSSES[options.get("loss", "cross_entropy")](counts)
@@ -92,6 +93,13 @@ class ImageClassification:
         if has_batch_norm(model):
             self.batch_norm_batches = self._batches_for_batch_norm()
         return model
+
+    def adopt(self, model: nn.Module, trained_by: ImageClassification) -> nn.Module:
+        """The model as this task can call it: with the inputs that it has of `trained_by`."""
+        given, own = self._normalisation, trained_by._normalisation
+        if all(map(torch.equal, given, own)):
+            return model
+        return Renormalised(model, given, own, trained_by._layout)
 
     def _wrap(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         """The model as the training loop calls it: compiled, and with gradients of all processes.
@@ -207,7 +215,7 @@ class ImageClassification:
 
     def _input(self, images: Tensor) -> Tensor:
         """What the network sees of bytes [B, 3, 32, 32]."""
-        return normalise(images, self._mean, self._std, self._layout)
+        return normalise(images, *self._normalisation, self._layout)
 
     def _batches_for_batch_norm(self) -> Batches:
         """The same augmented training images at each pass and for every seed."""
@@ -217,7 +225,7 @@ class ImageClassification:
         generator = torch.Generator().manual_seed(0)
         chosen = torch.randperm(len(labels), generator=generator)[:n].to(self.device)
         crops = [numbers.to(self.device) for numbers in draw_crops(n, generator)]
-        return _Batches(crop_and_flip(images[chosen], *crops), size, self._input)
+        return Prepared(crop_and_flip(images[chosen], *crops), size, self._input)
 
     def _check_last_batch(self) -> None:
         n, size = len(self._splits["train"][1]), self._config.batch_size
@@ -252,14 +260,3 @@ def _built(config: RunConfig, generator: torch.Generator) -> nn.Module:
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(1) == labels).double().mean())
-
-
-class _Batches:
-    """Network inputs of fixed images, made anew at each pass; under torchrun of a shard."""
-
-    def __init__(self, images: Tensor, size: int, prepare: Callable[[Tensor], Tensor]) -> None:
-        self._images, self._size, self._prepare = images, size, prepare
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for batch in self._images.split(self._size):
-            yield self._prepare(distributed.shard(batch))
