@@ -18,7 +18,7 @@ from aswa.data.folders import find_folder
 from aswa.data.long_tail import groups
 from aswa.data.recipes import Augmenting
 from aswa.models import image
-from aswa.tasks.image_inputs import Normalisation, Prepared, Renormalised
+from aswa.tasks.image_inputs import Normalisation, Prepared, Renormalised, generator_of
 from aswa.tasks.image_losses import LOSSES, class_counts, normalise_head
 from aswa.tasks.image_splits import read_splits
 from aswa.tasks.probabilistic import (
@@ -151,12 +151,13 @@ class ImageClassification:
     def score(self, model: nn.Module) -> float:
         """Validation accuracy. `augment_validation` crops and flips the images at random.
 
-        The crops are new in every epoch, and the same for Θ and Θ̂. The released code draws others
-        for Θ̂, which is noise between the two.
+        The crops follow from the run's seed and the weights: new ones in every epoch, and for Θ̂
+        others than for Θ, as in the released code; but equal weights get equal scores, whoever asks
+        and however often, so that a resumed run and one of several processes score alike.
         """
         images, labels = self._splits["valid"]
         if self._config.dataset.options["augment_validation"]:
-            generator = torch.Generator().set_state(torch.get_rng_state())
+            generator = generator_of(model, f"{self._config.seed} validation")
             crops = [numbers.to(self.device) for numbers in draw_crops(len(labels), generator)]
             images = crop_and_flip(images, *crops)
         return _accuracy(self._predict([model], images).logits, labels)

@@ -1,7 +1,8 @@
-"""What networks see of images: at another network's normalisation, batch by batch."""
+"""What networks see of images: another network's normalisation, crops, batches."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -50,6 +51,14 @@ class Renormalised(nn.Module):
         """Inputs [B, 3, H, W] → what the network gives."""
         renormalised = x * self.scale + self.shift
         return self.network(renormalised.contiguous(memory_format=self._layout))
+
+
+def generator_of(model: nn.Module, purpose: str) -> torch.Generator:
+    """Random numbers that follow from the purpose and the model's parameters, bit by bit."""
+    digest = hashlib.sha256(purpose.encode())
+    for parameter in model.parameters():
+        digest.update(parameter.detach().cpu().flatten().numpy().tobytes())
+    return torch.Generator().manual_seed(int.from_bytes(digest.digest()[:8]) >> 1)
 
 
 class Prepared:
