@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from aswa import distributed
 from aswa.averaging.batch_norm import Batches, has_batch_norm
 from aswa.config import ConfigError, RunConfig
 from aswa.data.augmentation import crop_and_flip, draw_crops, normalise
+from aswa.data.cifar import SIZE
 from aswa.data.folders import find_folder
 from aswa.data.long_tail import groups
 from aswa.data.recipes import Augmenting
@@ -77,6 +79,8 @@ class ImageClassification:
         self._check_last_batch()
         self.batch_norm_batches: Batches | None = None
         self._wrapped: dict[nn.Module, Callable[[Tensor], Tensor]] = {}  # for training
+        # Once, before the first batch; an evaluation of trained weights needs no torchvision.
+        self._check_recipes = functools.cache(lambda: _check_recipes(config))
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
         try:
@@ -128,7 +132,8 @@ class ImageClassification:
         order = torch.randperm(len(labels), generator=generator)
         drawn = (order, *draw_crops(len(labels), generator))
         pieces = [numbers.to(self.device).split(self._config.batch_size) for numbers in drawn]
-        augmenting, progress = self._augmenting(stage.recipe), stage.progress
+        self._check_recipes()
+        augmenting, progress = _augmenting(self._config, stage.recipe), stage.progress
         for batch in itertools.islice(zip(*pieces, strict=True), start, None):
             mine, *crops = map(distributed.shard, batch)
             chosen = crop_and_flip(images.index_select(0, mine), *crops)
@@ -138,15 +143,6 @@ class ImageClassification:
             total = self._loss.total(logits, targets, augmenting.smoothing, progress)
             size = self._loss.size(labels[batch[0]], progress)
             yield total * (distributed.shards() / size), len(batch[0])
-
-    def _augmenting(self, recipe: Mapping[str, Any]) -> Augmenting:
-        augmenting = Augmenting(recipe, self.classes, self._splits["train"][0].shape[-1])
-        if augmenting.mixes and not self._loss.takes_distributions:
-            raise ConfigError(
-                "population.recipes: mixed images have several classes, and dataset.loss=ldam "
-                "takes one; leave mixup and cutmix out, or take another loss"
-            )
-        return augmenting
 
     def score(self, model: nn.Module) -> float:
         """Validation accuracy. `augment_validation` crops and flips the images at random.
@@ -239,7 +235,7 @@ class ImageClassification:
 
 
 def check_run(config: RunConfig) -> None:
-    """Raise where the folder is missing, or the network cannot be built.
+    """Raise where the folder is missing, or the network or a recipe cannot be built.
 
     Raises:
         ConfigError, FileNotFoundError
@@ -251,6 +247,26 @@ def check_run(config: RunConfig) -> None:
         _built(config, torch.Generator())
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    _check_recipes(config)
+
+
+def _check_recipes(config: RunConfig) -> None:
+    """All of the run's: a single model takes the second one after an epoch of training."""
+    for recipe in config.population.recipes or []:
+        _augmenting(config, recipe)
+
+
+def _augmenting(config: RunConfig, recipe: Mapping[str, Any]) -> Augmenting:
+    """Raises ConfigError for a recipe that the loss cannot take, or without torchvision."""
+    options = config.dataset.options
+    loss = options.get("loss", "cross_entropy")
+    augmenting = Augmenting(recipe, int(options["classes"]), SIZE)
+    if augmenting.mixes and not LOSSES[loss].takes_distributions:
+        raise ConfigError(
+            f"population.recipes: mixed images have several classes, and dataset.loss={loss} takes "
+            "one; leave mixup and cutmix out, or take another loss"
+        )
+    return augmenting
 
 
 def _built(config: RunConfig, generator: torch.Generator) -> nn.Module:
