@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 
 import aswa
@@ -55,6 +56,34 @@ def test_runs_together_are_their_models(runs: dict[str, Path], tmp_path: Path) -
     assert found["best_member", "test"] in alone
     assert found["ensemble", "test"] == task.metrics(models, "test")["mrr"]
     assert found["soup", "test"] < found["ensemble", "test"]  # of two starts
+
+
+def test_probabilities_are_averaged_as_by_a_slow_twin(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """Each triple's sigmoids in fp64, known tails left out; models of unlike width."""
+    file = tmp_path / "found.json"
+    assert main([str(runs["zero"]), str(runs["wider"]), "--json", str(file)]) == 0
+    rows = json.loads(file.read_text())["rows"]
+    of_test = {(r["optimizer"], r["metric"]): r["value"] for r in rows if r["split"] == "test"}
+    (found,) = (value for (_, metric), value in of_test.items() if metric == "mrr_probabilities")
+    assert found != of_test["ensemble", "mrr"]
+    models = [aswa.load(runs[name], "aswa").model for name in ("zero", "wider")]
+    graph = aswa.load(runs["zero"], "aswa").task.graph
+    known: dict[tuple[int, int], set[int]] = {}
+    for h, r, t in torch.cat([graph.train, graph.valid, graph.test]).tolist():
+        known.setdefault((h, r), set()).add(t)
+    total = 0.0
+    for h, r, t in graph.test.tolist():
+        query = torch.tensor([h]), torch.tensor([r])
+        with torch.no_grad():
+            p = sum(model.score_all(*query)[0].double().sigmoid() for model in models)
+        odds = (p / 2).logit()
+        kept = odds[[e for e in range(len(odds)) if e == t or e not in known[h, r]]]
+        margin = 1e-6 * max(1, abs(odds[t]))
+        above, equal = (kept > odds[t] + margin).sum(), (kept >= odds[t] - margin).sum()
+        total += 2 / (1 + int(above) + int(equal))
+    assert found == pytest.approx(total / len(graph.test), abs=1e-6)
 
 
 def test_models_of_other_shapes_have_no_soup(runs: dict[str, Path], tmp_path: Path) -> None:

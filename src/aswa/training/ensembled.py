@@ -89,8 +89,16 @@ def _unlike(one: RunConfig, other: RunConfig) -> str:
     return ", ".join(f"{key}={theirs.get(key)}" for key in different)
 
 
-def ensemble_rows(task: Task, members: Sequence[nn.Module]) -> list[dict[str, Any]]:
-    """Rows `mean_member`, `best_member` (by validation), `soup` where shapes agree, `ensemble`."""
+def ensemble_rows(
+    task: Task, members: Sequence[nn.Module], config: RunConfig | None = None
+) -> list[dict[str, Any]]:
+    """Rows `mean_member`, `best_member` (by validation), `soup` where shapes agree, `ensemble`.
+
+    Args:
+        config: of a run; with it `ensemble` has the metrics that its task declares as `combined`.
+    """
+    declared = None if config is None else config.kind.tasks[config.task.name].combined
+    combined = load(declared) if declared else lambda task, members, split: {}
     found: list[dict[str, Any]] = []
     alone = {split: [task.metrics([member], split) for member in members] for split in SPLITS}
     scores = [each[task.selection_metric] for each in alone["valid"]]
@@ -102,6 +110,7 @@ def ensemble_rows(task: Task, members: Sequence[nn.Module]) -> list[dict[str, An
         mean = {m: statistics.fmean(each[m] for each in alone[split]) for m in alone[split][0]}
         of_split = {MEAN: mean, BEST: alone[split][best]}
         of_split |= {name: task.metrics(models, split) for name, models in offered.items()}
+        of_split[ENSEMBLE] |= combined(task, members, split)
         found += [
             {"optimizer": name, "split": split, "metric": metric, "value": value}
             for name, values in of_split.items()
