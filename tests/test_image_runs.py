@@ -18,6 +18,7 @@ from torch import nn
 from aswa.averaging import recompute_batch_norm
 from aswa.config import ConfigError, RunConfig, load
 from aswa.tasks.image_classification import ImageClassification
+from aswa.tasks.image_inputs import generator_of
 from aswa.training.session import execute
 from aswa.training.trajectory import Diverged, Trajectory
 from small_cifar import words, write
@@ -286,19 +287,46 @@ def test_wrong_classes_and_cut_files_are_said(images: Path, tmp_path: Path) -> N
         execute(load(words("preresnet110", images, tmp_path, "dataset.classes=100")))
 
 
-@pytest.mark.slow
-def test_augmented_validation_is_noise_between_epochs_only(images: Path, tmp_path: Path) -> None:
-    """As in the released code the crops are new every epoch; equal weights get equal scores."""
-    wanted = ("dataset.augment_validation=true", "optimizer=sgd")
-    trajectory = start(load(words("preresnet110", images, tmp_path, *wanted)))
-    trajectory.advance()
-    task, model = trajectory.task, trajectory.model
-    scores = []
-    for seed in range(12):
-        torch.manual_seed(seed)
-        scores.append(task.score(model))
-        assert task.score(model) == scores[-1]
-    assert len(set(scores)) > 1
+AUGMENTED = ("dataset.augment_validation=true", "dataset.train_size=100")
+
+
+def test_augmented_validation_follows_from_seed_and_weights(images: Path, tmp_path: Path) -> None:
+    """Equal weights get equal scores, whatever torch drew; others get other crops."""
+    zero, one = (
+        ImageClassification(load(words("preresnet11", images, tmp_path, *AUGMENTED, seed)), CPU)
+        for seed in ("seed=0", "seed=1")
+    )
+    model = zero.build_model(torch.Generator().manual_seed(0))
+    recompute_batch_norm(model, zero.batch_norm_batches or [])
+    planes = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    state = torch.get_rng_state()
+    first = zero.score(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(int(state[0]) + 1)
+    assert zero.score(model) == first
+    drawn = [generator_of(each, "").initial_seed() for each in (model, planes)]
+    assert drawn[0] == drawn[1]
+    scores = set()
+    for _ in range(8):
+        with torch.no_grad():  # so little that unaugmented images would score alike
+            next(model.parameters())[0, 0, 0, 0] += 1e-6
+        scores |= {zero.score(model), one.score(model)}
+    assert len(scores) > 2
+
+
+def test_a_population_resumes_with_augmented_validation(images: Path, tmp_path: Path) -> None:
+    """Between an epoch's training and its scores; another learner's numbers are torch's then."""
+    said = ("population=papa", "population.members=2", "epochs=1", "batch_size=10")
+    straight = start(load(words("wide_resnet10x1", images, tmp_path, *AUGMENTED, *said)))
+    states: list[dict[str, Any]] = []
+    straight.pause = lambda: states.append(copy.deepcopy(straight.state_dict()))
+    straight.advance()
+    trained = next(state for state in states if state["progress"]["updated"] == 1)
+    trained["progress"]["score"] = None  # measured anew
+    resumed = start(straight.config)
+    resumed.load_state_dict(trained)
+    resumed.advance()
+    assert resumed.history["valid"] == straight.history["valid"]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from torch import Tensor
 from aswa.data.knowledge_graph import TailIndex
 from aswa.models.kge.bilinear import BilinearModel
 from aswa.models.kge.distmult import DistMult
-from aswa.models.kge.ensemble import Ensemble, MeanScore, as_one
+from aswa.models.kge.ensemble import Ensemble, MeanProbability, MeanScore, as_one
 from aswa.models.kge.link_predictor import LinkPredictor
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
 from aswa.tasks.ranking import FilteredRanking
@@ -123,6 +123,19 @@ def test_the_mean_of_models_of_any_form() -> None:
     composed = mean.score_entities(mean.queries(h, r), mean.entity)
     torch.testing.assert_close(composed, expected)
     torch.testing.assert_close(mean.score(h, r, t), expected.gather(1, t[:, None])[:, 0])
+
+
+def test_the_mean_of_probabilities_does_not_saturate() -> None:
+    """Log-odds of the mean sigmoid; where that is 1 in fp64, the surer triple is still ahead."""
+    h, r, _ = triples().unbind(1)
+    members = [build(DistMult, 1), build(TransE, 3)]
+    mean = MeanProbability(members)
+    scores = [member.score_all(h, r) for member in members]
+    expected = sum(each.double().sigmoid() for each in scores) / 2
+    torch.testing.assert_close(mean.score_all(h, r).double(), expected.logit())
+    far = torch.tensor([-300.0, -200.0, 200.0, 300.0])
+    torch.testing.assert_close(mean.combined([far, far]), far)
+    assert not mean.combined([far, far.roll(1)]).isnan().any()
 
 
 def test_smoothed_labels_add_up() -> None:

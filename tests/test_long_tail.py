@@ -136,6 +136,13 @@ def test_a_size_of_the_whole_split_does_not_fit_unequal_classes(folder: Path) ->
         ImageClassification(load(words(folder, "dataset.train_size=99")), torch.device("cpu"))
 
 
+@pytest.mark.parametrize("key", ["largest", "subset_seed"])
+def test_what_only_unequal_classes_have_is_refused_without_them(key: str, folder: Path) -> None:
+    with pytest.raises(ConfigError, match=f"dataset.{key}=5: .*imbalance"):
+        load(words(folder, "dataset.imbalance=null", f"dataset.{key}=5"))
+    load(words(folder, "dataset.imbalance=1", f"dataset.{key}=5"))
+
+
 def test_tables_name_the_imbalance(folder: Path) -> None:
     assert "imbalance 100" in str(load(words(folder)).reduced)
     assert load(words(folder)).run_id != load(words(folder, "dataset.imbalance=50")).run_id

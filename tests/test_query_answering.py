@@ -25,6 +25,7 @@ from aswa.queries.fuzzy_logic import LOGICS
 from aswa.queries.generation import Sampler
 from aswa.queries.nested import nested_form
 from aswa.queries.ranking import QueryRanking
+from aswa.registry import AGGREGATES
 from aswa.results.store import read_record
 from aswa.tasks.link_prediction import as_one
 from aswa.tasks.ranking import FilteredRanking
@@ -349,6 +350,14 @@ def test_weights_that_a_run_kept_are_not_trained_again(
         path.write_bytes(path.read_bytes()[:500])
     other = small_run(tmp_path / "b", *asked, "task.tnorm=minimum")
     assert "weights_of" not in other and len(other["rows"]) == len(again["rows"])
+
+
+def test_a_population_keeps_the_rows_of_its_members(tmp_path: Path) -> None:
+    """Its members' weights are not kept, so it is trained for another question."""
+    said = ("population=papa", "population.members=2", "optimizer=sgd")
+    small_run(tmp_path, *said, "save_weights=true")
+    record = small_run(tmp_path, *said, "task=query_answering", "task.queries=30")
+    assert {row["optimizer"] for row in record["rows"]} == {"sgd", *AGGREGATES}
 
 
 def test_a_fifteenth_structure_is_one_line(

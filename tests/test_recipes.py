@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 from aswa.config import ConfigError, load
 from aswa.data.recipes import Augmenting
-from aswa.tasks.image_classification import ImageClassification
+from aswa.tasks.image_classification import ImageClassification, check_run
 from aswa.tasks.task import Stage
 from aswa.training.trajectory import Trajectory
 from small_cifar import words, write
@@ -121,6 +122,7 @@ def test_a_population_of_recipes_resumes_after_any_batch(data_dir: Path, tmp_pat
     [
         ("+population.recipes=[{mixap:1}]", "mixup"),
         ("+population.recipes=[{mixup:-1}]", "population.recipes.0.mixup"),
+        ("+population.recipes=[{},{cutout:32}]", r"population.recipes.1.cutout=32: must be .*32"),
         ("+population.recipes=[]", "empty"),
         ("+population.recipes=[mixup]", "keys and values"),
     ],
@@ -133,10 +135,29 @@ def test_wrong_recipes_are_refused(override: str, told: str) -> None:
         load(["dataset=umls", "model=keci", "+population.recipes=[{}]"])
 
 
+SECOND = "+population.recipes=[{},{mixup:1}]"
+
+
 def test_mixed_images_do_not_fit_a_loss_of_one_class(data_dir: Path, tmp_path: Path) -> None:
-    config = load(words("wide_resnet10x1", data_dir, tmp_path))
-    config.dataset.options["loss"] = "ldam"
-    task = ImageClassification(config, torch.device("cpu"))
+    """Before the first batch, though the recipe is of the second epoch; so before a sweep."""
+    config = load(words("wide_resnet10x1", data_dir, tmp_path, "+dataset.loss=ldam", SECOND))
     with pytest.raises(ConfigError, match="several classes"):
-        next(task.losses(task.build_model(torch.Generator()), torch.Generator(), 0,
-                         Stage({"mixup": 1.0})))  # fmt: skip
+        check_run(config)
+    task = ImageClassification(config, torch.device("cpu"))
+    model = task.build_model(torch.Generator())
+    with pytest.raises(ConfigError, match="several classes"):
+        next(task.losses(model, torch.Generator()))
+
+
+def test_torchvision_is_missed_before_training_and_not_needed_after(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load(words("wide_resnet10x1", data_dir, tmp_path, SECOND))
+    monkeypatch.setitem(sys.modules, "torchvision.transforms", None)
+    with pytest.raises(ConfigError, match="mixup need torchvision"):
+        check_run(config)
+    task = ImageClassification(config, torch.device("cpu"))
+    model = task.build_model(torch.Generator())
+    with pytest.raises(ConfigError, match="mixup need torchvision"):
+        next(task.losses(model, torch.Generator()))
+    assert task.metrics([model], "valid")["accuracy"] >= 0

@@ -48,7 +48,7 @@ def _ensemble(options: argparse.Namespace, method: str) -> dict[str, Any]:
     changes = {"device": options.device}
     changes |= {"data_dir": options.data_dir} if options.data_dir else {}
     first, members, who = load_members(options.runs, method, options.last, **changes)
-    rows = ensemble_rows(first.task, members)
+    rows = ensemble_rows(first.task, members, first.config)
     config = first.config
     print(f"{config.dataset.name}, {len(members)} models of {method}")
     values = {(row["optimizer"], row["split"], row["metric"]): row["value"] for row in rows}

@@ -55,6 +55,12 @@ class TaskDeclaration:
     # Path of a function of a task, members and a split, in place of the task's `metrics`: these,
     # and diagrams of predicted probabilities, as of `aswa.tasks.probabilistic.diagrams`.
     assess: str | None = None
+    # Path of a function of a task, a model and the task that trained it: the model as the first
+    # task has to call it, where models of unlike options see unlike inputs.
+    adopt: str | None = None
+    # Path of a function of a task, several models and a split: metrics of another way to combine
+    # them than that of `metrics`, which `aswa-ensemble` gives too.
+    combined: str | None = None
     # Schema of a member's recipe, `population.recipes`; the task's losses then take a `Stage`.
     recipe: type[Any] | None = None
 

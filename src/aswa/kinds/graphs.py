@@ -25,6 +25,7 @@ LEAKS = {
     "test_unseen": "test rows have an entity that train has not",
 }
 NAMES = "aswa.tasks.link_prediction:graph_names"
+BY_PROBABILITY = "aswa.tasks.link_prediction:LinkPrediction.by_probability"
 RANKING = {"mrr": "MRR", "hits@1": "Hits@1", "hits@3": "Hits@3", "hits@10": "Hits@10"}
 
 
@@ -126,6 +127,7 @@ KNOWLEDGE_GRAPH = Kind(
             link_prediction_metrics,
             check_run="aswa.tasks.link_prediction:check_run",
             names=NAMES,
+            combined=BY_PROBABILITY,
         ),
         "query_answering": TaskDeclaration(
             "aswa.queries.task:QueryAnswering",
@@ -136,6 +138,7 @@ KNOWLEDGE_GRAPH = Kind(
             headline=("mrr", "mrr_epfo"),
             check_run="aswa.tasks.link_prediction:check_run",
             names=NAMES,
+            combined=BY_PROBABILITY,
         ),
     },
     fetching="aswa.data.fetching.graphs",

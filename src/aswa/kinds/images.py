@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aswa.config.members import members, template
-from aswa.config.schema import Misfit, setting, unknown
+from aswa.config.schema import ConfigError, Misfit, setting, unknown
 from aswa.kinds.declaration import Filled, Kind, Metric, Plain, TaskDeclaration, fewer_epochs
 
 LOSSES = ("cross_entropy", "balanced_softmax", "ldam")
@@ -55,7 +55,8 @@ class Recipe:
     """What a member of a population does to training images beside cropping and flipping them."""
 
     auto_augment: bool = setting(False)  # the policy of CIFAR-10 (Cubuk et al., CVPR 2019); slow
-    cutout: int = setting(0, least=0)  # side in pixels of a square that is blank, inside the image
+    # Side in pixels of a square that is blank, inside the image of 32 × 32; 0: none.
+    cutout: int = setting(0, least=0, below=32)
     erasing: float = setting(0.0, least=0, most=1)  # probability of a blank rectangle
     mixup: float = setting(0.0, least=0)  # α of Beta(α, α); 0: none
     cutmix: float = setting(0.0, least=0)  # likewise; of both one a batch
@@ -96,6 +97,8 @@ def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
         if name == plain["dataset"]["name"]:
             raise Misfit(f"dataset.ood={name}: the images of the dataset itself; take another one")
         plain["dataset"]["ood"] = _other_images(name)
+    if plain["dataset"].get("imbalance") is None:
+        _check_without_imbalance(plain["dataset"])
     parts = []
     for split, word in (("train", "training"), ("test", "test")):
         if size := plain["dataset"].get(f"{split}_size"):
@@ -109,6 +112,17 @@ def fill_images(plain: Plain, hyperparameters: Mapping[str, Any]) -> Filled:
     elif parts and not hyperparameters:
         parts.append(f"{plain['epochs']} epochs")
     return Filled(reduced=", ".join(parts) or None)
+
+
+def _check_without_imbalance(dataset: Plain) -> None:
+    """Refuse what only classes of unequal size have; it would be ignored and still be told."""
+    for key in ("largest", "subset_seed"):
+        if value := dataset.get(key):
+            raise ConfigError(
+                f"dataset.{key}={value}: for classes of unequal size, which imbalance makes; give "
+                "dataset.imbalance too (1: equal sizes), or leave the key out (train_size takes "
+                "fewer images of a fixed list)"
+            )
 
 
 def _other_images(name: str) -> Plain:
@@ -132,6 +146,7 @@ IMAGES = Kind(
             metrics,
             check_run="aswa.tasks.image_classification:check_run",
             assess="aswa.tasks.image_classification:ImageClassification.assess",
+            adopt="aswa.tasks.image_classification:ImageClassification.adopt",
             recipe=Recipe,
         ),
     },

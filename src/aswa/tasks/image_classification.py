@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,13 +15,14 @@ from aswa import distributed
 from aswa.averaging.batch_norm import Batches, has_batch_norm
 from aswa.config import ConfigError, RunConfig
 from aswa.data.augmentation import crop_and_flip, draw_crops, normalise
-from aswa.data.cifar import read_cifar
+from aswa.data.cifar import SIZE
 from aswa.data.folders import find_folder
-from aswa.data.long_tail import groups, long_tailed
+from aswa.data.long_tail import groups
 from aswa.data.recipes import Augmenting
-from aswa.data.validation_split import split_indices, validation_order
 from aswa.models import image
+from aswa.tasks.image_inputs import Normalisation, Prepared, Renormalised, generator_of
 from aswa.tasks.image_losses import LOSSES, class_counts, normalise_head
+from aswa.tasks.image_splits import read_splits
 from aswa.tasks.probabilistic import (
     auroc,
     brier,
@@ -62,25 +64,14 @@ class ImageClassification:
         self._config, self._options = config, config.model.options
         last = self._options["channels_last"]
         self._layout = torch.channels_last if last else torch.contiguous_format
-        options, tested = config.dataset.options, config.dataset.options["test_size"]
+        options = config.dataset.options
         self.classes = int(options["classes"])
         self.chance = 1 / self.classes
-        folder = find_folder(config.dataset.folder, config.data_dir)
-        try:
-            data = read_cifar(folder, self.classes, options.get("sha256"), options.get("images"))
-            train, valid = _split(data.train_labels, self.classes, options)
-            other = _other_images(config)
-        except ValueError as error:
-            raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
-        splits = {
-            "train": (data.train_images[train], data.train_labels[train]),
-            "valid": (data.train_images[valid], data.train_labels[valid]),
-            "test": (data.test_images[:tested], data.test_labels[:tested]),
-        }
+        splits, other = read_splits(config)
         self._splits = {name: (x.to(device), y.to(device)) for name, (x, y) in splits.items()}
-        self._other = None if other is None else other[:tested].to(device)
-        self._mean, self._std = (
-            torch.tensor(self._options[key], device=device) for key in ("mean", "std")
+        self._other = None if other is None else other.to(device)
+        self._normalisation = Normalisation(
+            *(torch.tensor(self._options[key], device=device) for key in ("mean", "std"))
         )
         counts = class_counts(self._splits["train"][1], self.classes)
         self._loss = LOSSES[options.get("loss", "cross_entropy")](counts)
@@ -88,6 +79,8 @@ class ImageClassification:
         self._check_last_batch()
         self.batch_norm_batches: Batches | None = None
         self._wrapped: dict[nn.Module, Callable[[Tensor], Tensor]] = {}  # for training
+        # Once, before the first batch; an evaluation of trained weights needs no torchvision.
+        self._check_recipes = functools.cache(lambda: _check_recipes(config))
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
         try:
@@ -104,6 +97,13 @@ class ImageClassification:
         if has_batch_norm(model):
             self.batch_norm_batches = self._batches_for_batch_norm()
         return model
+
+    def adopt(self, model: nn.Module, trained_by: ImageClassification) -> nn.Module:
+        """The model as this task can call it: with the inputs that it has of `trained_by`."""
+        given, own = self._normalisation, trained_by._normalisation
+        if all(map(torch.equal, given, own)):
+            return model
+        return Renormalised(model, given, own, trained_by._layout)
 
     def _wrap(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         """The model as the training loop calls it: compiled, and with gradients of all processes.
@@ -132,7 +132,8 @@ class ImageClassification:
         order = torch.randperm(len(labels), generator=generator)
         drawn = (order, *draw_crops(len(labels), generator))
         pieces = [numbers.to(self.device).split(self._config.batch_size) for numbers in drawn]
-        augmenting, progress = self._augmenting(stage.recipe), stage.progress
+        self._check_recipes()
+        augmenting, progress = _augmenting(self._config, stage.recipe), stage.progress
         for batch in itertools.islice(zip(*pieces, strict=True), start, None):
             mine, *crops = map(distributed.shard, batch)
             chosen = crop_and_flip(images.index_select(0, mine), *crops)
@@ -143,24 +144,16 @@ class ImageClassification:
             size = self._loss.size(labels[batch[0]], progress)
             yield total * (distributed.shards() / size), len(batch[0])
 
-    def _augmenting(self, recipe: Mapping[str, Any]) -> Augmenting:
-        augmenting = Augmenting(recipe, self.classes, self._splits["train"][0].shape[-1])
-        if augmenting.mixes and not self._loss.takes_distributions:
-            raise ConfigError(
-                "population.recipes: mixed images have several classes, and dataset.loss=ldam "
-                "takes one; leave mixup and cutmix out, or take another loss"
-            )
-        return augmenting
-
     def score(self, model: nn.Module) -> float:
         """Validation accuracy. `augment_validation` crops and flips the images at random.
 
-        The crops are new in every epoch, and the same for Θ and Θ̂. The released code draws others
-        for Θ̂, which is noise between the two.
+        The crops follow from the run's seed and the weights: new ones in every epoch, and for Θ̂
+        others than for Θ, as in the released code; but equal weights get equal scores, whoever asks
+        and however often, so that a resumed run and one of several processes score alike.
         """
         images, labels = self._splits["valid"]
         if self._config.dataset.options["augment_validation"]:
-            generator = torch.Generator().set_state(torch.get_rng_state())
+            generator = generator_of(model, f"{self._config.seed} validation")
             crops = [numbers.to(self.device) for numbers in draw_crops(len(labels), generator)]
             images = crop_and_flip(images, *crops)
         return _accuracy(self._predict([model], images).logits, labels)
@@ -219,7 +212,7 @@ class ImageClassification:
 
     def _input(self, images: Tensor) -> Tensor:
         """What the network sees of bytes [B, 3, 32, 32]."""
-        return normalise(images, self._mean, self._std, self._layout)
+        return normalise(images, *self._normalisation, self._layout)
 
     def _batches_for_batch_norm(self) -> Batches:
         """The same augmented training images at each pass and for every seed."""
@@ -229,7 +222,7 @@ class ImageClassification:
         generator = torch.Generator().manual_seed(0)
         chosen = torch.randperm(len(labels), generator=generator)[:n].to(self.device)
         crops = [numbers.to(self.device) for numbers in draw_crops(n, generator)]
-        return _Batches(crop_and_flip(images[chosen], *crops), size, self._input)
+        return Prepared(crop_and_flip(images[chosen], *crops), size, self._input)
 
     def _check_last_batch(self) -> None:
         n, size = len(self._splits["train"][1]), self._config.batch_size
@@ -241,20 +234,8 @@ class ImageClassification:
             )
 
 
-def _split(labels: Tensor, classes: int, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """Positions of the training and of the validation images."""
-    ratio, size, factor = options["valid_ratio"], options["train_size"], options.get("imbalance")
-    if factor is None:
-        return split_indices(len(labels), ratio, size)
-    if size is not None:
-        raise ValueError("train_size and imbalance: give largest, the size of the largest class")
-    held_out, order = round(ratio * len(labels) / classes), validation_order(len(labels))
-    subset = options.get("largest"), options.get("subset_seed", 0)
-    return long_tailed(labels, order, held_out, factor, *subset)
-
-
 def check_run(config: RunConfig) -> None:
-    """Raise where the folder is missing, or the network cannot be built.
+    """Raise where the folder is missing, or the network or a recipe cannot be built.
 
     Raises:
         ConfigError, FileNotFoundError
@@ -266,6 +247,26 @@ def check_run(config: RunConfig) -> None:
         _built(config, torch.Generator())
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    _check_recipes(config)
+
+
+def _check_recipes(config: RunConfig) -> None:
+    """All of the run's: a single model takes the second one after an epoch of training."""
+    for recipe in config.population.recipes or []:
+        _augmenting(config, recipe)
+
+
+def _augmenting(config: RunConfig, recipe: Mapping[str, Any]) -> Augmenting:
+    """Raises ConfigError for a recipe that the loss cannot take, or without torchvision."""
+    options = config.dataset.options
+    loss = options.get("loss", "cross_entropy")
+    augmenting = Augmenting(recipe, int(options["classes"]), SIZE)
+    if augmenting.mixes and not LOSSES[loss].takes_distributions:
+        raise ConfigError(
+            f"population.recipes: mixed images have several classes, and dataset.loss={loss} takes "
+            "one; leave mixup and cutmix out, or take another loss"
+        )
+    return augmenting
 
 
 def _built(config: RunConfig, generator: torch.Generator) -> nn.Module:
@@ -274,24 +275,5 @@ def _built(config: RunConfig, generator: torch.Generator) -> nn.Module:
     return image.build(config.model.name, classes, generator=generator, **options)
 
 
-def _other_images(config: RunConfig) -> Tensor | None:
-    """Test images of `dataset.ood`, uint8 [n, 3, 32, 32]. Raises ValueError, as `read_cifar`."""
-    if (other := config.dataset.options.get("ood")) is None:
-        return None
-    folder = find_folder(other["folder"], config.data_dir)
-    return read_cifar(folder, other["classes"], {"test": other["sha256"]}).test_images
-
-
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(1) == labels).double().mean())
-
-
-class _Batches:
-    """Network inputs of fixed images, made anew at each pass; under torchrun of a shard."""
-
-    def __init__(self, images: Tensor, size: int, prepare: Callable[[Tensor], Tensor]) -> None:
-        self._images, self._size, self._prepare = images, size, prepare
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for batch in self._images.split(self._size):
-            yield self._prepare(distributed.shard(batch))

@@ -15,7 +15,7 @@ from aswa.data.knowledge_graph import KnowledgeGraph, TailIndex, read_graph
 from aswa.data.leaks import clean, leaks
 from aswa.data.valid_share import drawn_rows
 from aswa.models import kge
-from aswa.models.kge.ensemble import as_one
+from aswa.models.kge.ensemble import MeanProbability, as_one
 from aswa.models.kge.link_predictor import LinkPredictor
 from aswa.tasks.objectives import KvsAll, NegativeSampling, Objective, OneVsAll
 from aswa.tasks.ranking import FilteredRanking, mean_reciprocal_rank, rank_metrics
@@ -81,14 +81,27 @@ class LinkPrediction:
         model = as_one(members)
         if split == "train":
             return {"loss": self._train_loss(model)}
-        ranking = self._valid if split == "valid" else self._test
-        ranks = ranking.ranks(model.score_blocks)
+        ranks = self._ranks(model, split)
         tail, head = ranks.chunk(2)  # triples, then their reciprocals
         found = rank_metrics(ranks) | rank_metrics(head, "_head") | rank_metrics(tail, "_tail")
         kept = self._clean(split)
         if not kept.all():
             found |= rank_metrics(ranks[kept.repeat(2)], "_clean")
         return found
+
+    def by_probability(self, members: Sequence[nn.Module], split: str) -> dict[str, float]:
+        """`mrr_probabilities`, `hits@k_probabilities`: the means of sigmoid(score) are ranked.
+
+        Args:
+            members: several link predictors.
+            split: `valid` or `test`.
+        """
+        model = MeanProbability([cast(LinkPredictor, member.eval()) for member in members])
+        return rank_metrics(self._ranks(model, split), "_probabilities")
+
+    def _ranks(self, model: LinkPredictor, split: str) -> Tensor:
+        ranking = self._valid if split == "valid" else self._test
+        return ranking.ranks(model.score_blocks)
 
     @cached_property
     def _objective(self) -> Objective:

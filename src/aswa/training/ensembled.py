@@ -16,8 +16,8 @@ from torch import nn
 
 from aswa.averaging import recompute_batch_norm
 from aswa.averaging.weights import AveragedWeights, named_state
-from aswa.config import ConfigError
-from aswa.registry import AGGREGATES
+from aswa.config import ConfigError, RunConfig
+from aswa.registry import AGGREGATES, load
 from aswa.results.store import read_result
 from aswa.tasks.task import Task
 from aswa.training.loaded import Loaded, load_together
@@ -33,7 +33,8 @@ def load_members(
     """The first run, all models, and of each the run and its number among the run's models.
 
     Unlike those of `aswa.training.loaded.load_together` the runs may be of different models and
-    settings; runs of one setting share their task.
+    settings; runs of one setting share their task. All models are as the first run's task has to
+    call them: with image classifiers each sees inputs normalised as in its training.
 
     Args:
         method: of every run; `snapshot` for the running models on the way.
@@ -53,24 +54,51 @@ def load_members(
         tasks[setting] = runs[-1].task
     first, *others = runs
     for run, folder in zip(others, folders[1:], strict=True):
-        for group in ("dataset", "task"):
-            if getattr(run.config, group) != getattr(first.config, group):
-                raise ConfigError(
-                    f"{folder}: its {group} is not that of {folders[0]}; an ensemble answers one "
-                    "question, so all runs need the same dataset and task"
-                )
+        if unlike := _unlike(first.config, run.config):
+            raise ConfigError(
+                f"{folder}: {unlike} is not that of {folders[0]}; an ensemble answers one "
+                "question, so all runs need the same dataset and task"
+            )
+    declared = first.config.kind.tasks[first.config.task.name].adopt
+    adopt = load(declared) if declared else lambda task, model, trained_by: model
     members, who = [], []
     for run in runs:
         numbered = list(enumerate(run.members))[-(last or len(run.members)) :]
-        members += [member for _, member in numbered]
+        members += [adopt(first.task, member, run.task) for _, member in numbered]
         who += [{"run_id": run.config.run_id, "number": number} for number, _ in numbered]
     if len(members) < 2:
         raise ConfigError("an ensemble needs two models or more; name several runs, or --snapshots")
     return first, members, who
 
 
-def ensemble_rows(task: Task, members: Sequence[nn.Module]) -> list[dict[str, Any]]:
-    """Rows `mean_member`, `best_member` (by validation), `soup` where shapes agree, `ensemble`."""
+def _unlike(one: RunConfig, other: RunConfig) -> str:
+    """The keys of dataset and task that are not the same, such as `dataset.train_size`."""
+    ours, theirs = (
+        {
+            "dataset": each.dataset.name,
+            "dataset.folder": each.dataset.folder,
+            **{f"dataset.{key}": value for key, value in each.dataset.options.items()},
+            "task": each.task.name,
+            **{f"task.{key}": value for key, value in each.task.options.items()},
+        }
+        for each in (one, other)
+    )
+    different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    if "dataset" in different:
+        return f"dataset={theirs['dataset']}"
+    return ", ".join(f"{key}={theirs.get(key)}" for key in different)
+
+
+def ensemble_rows(
+    task: Task, members: Sequence[nn.Module], config: RunConfig | None = None
+) -> list[dict[str, Any]]:
+    """Rows `mean_member`, `best_member` (by validation), `soup` where shapes agree, `ensemble`.
+
+    Args:
+        config: of a run; with it `ensemble` has the metrics that its task declares as `combined`.
+    """
+    declared = None if config is None else config.kind.tasks[config.task.name].combined
+    combined = load(declared) if declared else lambda task, members, split: {}
     found: list[dict[str, Any]] = []
     alone = {split: [task.metrics([member], split) for member in members] for split in SPLITS}
     scores = [each[task.selection_metric] for each in alone["valid"]]
@@ -82,6 +110,7 @@ def ensemble_rows(task: Task, members: Sequence[nn.Module]) -> list[dict[str, An
         mean = {m: statistics.fmean(each[m] for each in alone[split]) for m in alone[split][0]}
         of_split = {MEAN: mean, BEST: alone[split][best]}
         of_split |= {name: task.metrics(models, split) for name, models in offered.items()}
+        of_split[ENSEMBLE] |= combined(task, members, split)
         found += [
             {"optimizer": name, "split": split, "metric": metric, "value": value}
             for name, values in of_split.items()

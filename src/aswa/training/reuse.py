@@ -34,6 +34,8 @@ def evaluate_again(config: RunConfig, task: Task) -> Reused | None:
     """
     if "task" not in config.resolved or any(methods()[name].mean for name in config.methods):
         return None  # of a method that draws models, their rows and the mean's would be mixed up
+    if config.population.members > 1:
+        return None  # its members, which have rows too, were not kept
     for path, other in _trained_alike(config):
         start = time.perf_counter()
         try:

@@ -1,10 +1,12 @@
-"""The mean of several link predictors' scores."""
+"""The mean of several link predictors' scores, or of their probabilities."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aswa.models.kge.bilinear import BilinearModel
@@ -68,12 +70,30 @@ class MeanScore(LinkPredictor):
         """Scores [B, n]."""
         rows, composed = entities.split(self._widths, 1), q.split(self._widths, 1)
         parts = zip(self.members, composed, rows, strict=True)
-        return torch.stack([m.score_entities(own, e) for m, own, e in parts]).mean(0)
+        return self.combined([m.score_entities(own, e) for m, own, e in parts])
 
     def score_all(self, h: Tensor, r: Tensor) -> Tensor:
         """Scores [B, n_entities]; also of members that do not compare composed rows."""
-        return torch.stack([member.score_all(h, r) for member in self.members]).mean(0)
+        return self.combined([member.score_all(h, r) for member in self.members])
 
     def score(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """Scores [B] or [B, K]."""
-        return torch.stack([member.score(h, r, t) for member in self.members]).mean(0)
+        return self.combined([member.score(h, r, t) for member in self.members])
+
+    def combined(self, scores: Sequence[Tensor]) -> Tensor:
+        """One score of those of the members, all of one shape."""
+        return torch.stack(list(scores)).mean(0)
+
+
+class MeanProbability(MeanScore):
+    """The mean of the probabilities sigmoid(score) of link predictors, as log-odds.
+
+    log p − log (1 − p) of the mean p, each by logsumexp over the members: probabilities of 0 and 1
+    in fp32 still tell triples apart. See `MeanScore` for arguments.
+    """
+
+    def combined(self, scores: Sequence[Tensor]) -> Tensor:
+        """Log-odds of the mean probability."""
+        true = functools.reduce(torch.logaddexp, (F.logsigmoid(x) for x in scores))
+        false = functools.reduce(torch.logaddexp, (F.logsigmoid(-x) for x in scores))
+        return true - false
