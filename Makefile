@@ -64,13 +64,9 @@ sensitivity: setup  ## start, interval, validation share, size, length: docs/sen
 	$(BIN)/aswa-analyze $(RESULTS)/sensitivity --by optimizer.aswa.start --by optimizer.aswa.every \
 		--by dataset.valid_share --by model.dim --by epochs
 
-populations: setup  ## five models that are mixed against one of the same compute: docs/populations.md; two hours
+populations: setup  ## five models that are mixed against one of the same compute: docs/populations.md; four hours
 	for part in populations populations_alone populations_tuned populations_tuned_alone; do \
 		$(BIN)/aswa-train experiment=$$part results_dir=$(RESULTS)/populations || exit; done
-	$(BIN)/aswa-train experiment=populations_alone epochs=300 batch_size=1024 seed=703,704 \
-		results_dir=$(RESULTS)/populations
-	$(BIN)/aswa-train experiment=populations_tuned_alone epochs=256 batch_size=1024 seed=703,704 \
-		results_dir=$(RESULTS)/populations
 	$(BIN)/aswa-analyze $(RESULTS)/populations --plan populations
 
 search-lr: setup  ## the search of learning rates; writes results/search_lr.csv

@@ -50,10 +50,10 @@ def runs(tmp_path: Path) -> list[Run]:
 def test_missing_cells_are_counted(
     page: ModuleType, declared: Declaration, runs: list[Run]
 ) -> None:
-    """Of 2 graphs × 4 models × 3 seeds of every condition; one is there of three of them."""
+    """Of 2 graphs × 4 models × 10 seeds of every condition; one is there of three of them."""
     said = page.missing(runs, declared)
-    assert said.startswith("Missing of 264 cells")
-    for label, n in (("One model", 23), ("5× epochs", 23), ("WASH", 23), ("PAPA", 24)):
+    assert said.startswith("Missing of 880 cells")
+    for label, n in (("One model", 79), ("5× epochs", 79), ("WASH", 79), ("PAPA", 80)):
         assert f"{label} {n}," in said + ","
 
 
