@@ -26,6 +26,7 @@ from aswa.averaging.mixing import (
     SparseAverage,
     mean_logit,
     mean_probability,
+    mixing,
     sparse,
 )
 from aswa.averaging.mixing.reference import (
@@ -315,6 +316,24 @@ def test_papa_is_its_matrix(alpha: float, rate: float) -> None:
     )
     Pull(alpha, every=1).step(reverse, [], rate)
     torch.testing.assert_close(thetas(reverse[::-1]), thetas(models), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+def test_a_pull_in_pieces_is_the_pull_of_whole_tensors(
+    weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tensors of a group, a group at its limit, one of several pieces, one with a rest."""
+    sizes = (2, 3, 0, 4, 5, 6, 1, 12, 15, 1)
+    torch.manual_seed(0)
+    before = [[torch.randn(size) for size in sizes] for _ in range(3)]
+    whole, pieces = copy.deepcopy(before), copy.deepcopy(before)
+    mixing.pull(whole, weight, mixing.Carrier())
+    monkeypatch.setattr(mixing, "PIECE", 5)
+    mixing.pull(pieces, weight, mixing.Carrier())
+    for same in zip(before, whole, pieces, strict=True):
+        for old, expected, found in zip(*same, strict=True):
+            assert torch.equal(found, expected)
+            assert not len(old) or not torch.equal(found, old)
 
 
 def test_a_coupled_pull_ends_with_the_rate() -> None:

@@ -133,11 +133,13 @@ def test_a_pull_falls_with_the_rate_of_the_step(tmp_path: Path, data_dir: Path) 
         ("population=papa", "population.alpha=null"),
         ("population=wash", "population.seed=1.5"),
         ("population=wash", f"population.seed={2**70}"),
-        ("population=wash", "population.common_start=true"),
+        ("population=wash", "+population.common_start=true"),
+        ("population=imwa", "+population.common_start=true"),
     ],
 )
 def test_wrong_options_of_a_mixing_are_refused_before_a_run(wrong: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match=r"population[=.]"):
+    named = "|".join((wrong[0], wrong[1].partition("=")[0].lstrip("+")))
+    with pytest.raises(ConfigError, match=rf"^({named})[:=]"):
         check_mixing(config(*wrong))
 
 

@@ -16,6 +16,7 @@ from aswa.data.recipes import Augmenting
 from aswa.tasks.image_classification import ImageClassification, check_run
 from aswa.tasks.task import Stage
 from aswa.training.trajectory import Trajectory
+from drifting_model import bits
 from small_cifar import words, write
 
 FOUR = "+population.recipes=[{},{cutout:8},{mixup:0.5,label_smoothing:0.1},{mixup:1,cutmix:1}]"
@@ -161,3 +162,20 @@ def test_torchvision_is_missed_before_training_and_not_needed_after(
     with pytest.raises(ConfigError, match="mixup need torchvision"):
         next(task.losses(model, torch.Generator()))
     assert task.metrics([model], "valid")["accuracy"] >= 0
+
+
+@pytest.mark.parametrize("population", ["papa", "dart"])
+def test_a_population_resumes_after_its_last_epoch(
+    population: str, data_dir: Path, tmp_path: Path
+) -> None:
+    """Its mean has the batch-norm statistics of the end of an epoch; in a common start its own."""
+    said = (f"population={population}", "population.members=2", "epochs=2", "batch_size=400",
+            "optimizer=sgd", *(["population.start=2"] if population == "dart" else []))  # fmt: skip
+    config = load(words("wide_resnet10x1", data_dir, tmp_path, *said))
+    task = ImageClassification(config, torch.device("cpu"))
+    straight, resumed = Trajectory(config, task), Trajectory(config, task)
+    while not straight.finished:
+        straight.advance()
+    resumed.load_state_dict(copy.deepcopy(straight.state_dict()))
+    assert bits(resumed.model) == bits(straight.model)
+    assert resumed.record()["rows"] == straight.record()["rows"]

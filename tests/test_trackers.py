@@ -118,21 +118,17 @@ def test_a_tracker_cannot_change_a_result(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor the next tracker's, nor end the run; a failure is said once. Dropout draws."""
-    monkeypatch.setitem(registry.TRACKERS, "wandb", f"{__name__}:Rude")
-    registry.trackers.cache_clear()
+    monkeypatch.setitem(registry.trackers(), "wandb", f"{__name__}:Rude")
     monkeypatch.setattr(Rude, "broken", broken)
     monkeypatch.setattr(Rude, "calls", [])
     run = ["model.input_dropout=0.5", *words(tmp_path), "epochs=4"]
-    try:
-        config = load([*run, "tracker=csv"])
-        composed = {**config.resolved, "tracker": {"name": "wandb", "wandb": {}, "csv": {}}}
-        monkeypatch.setattr(Rude, "Options", registry.load("aswa.trackers.wandb:WandBOptions"))
-        config = resolve(OmegaConf.create(composed))
-        assert list(config.tracker.options) == ["wandb", "csv"]
-        said: list[str] = []
-        rows = execute(config, report=said.append)["rows"]
-    finally:
-        registry.trackers.cache_clear()
+    config = load([*run, "tracker=csv"])
+    composed = {**config.resolved, "tracker": {"name": "wandb", "wandb": {}, "csv": {}}}
+    monkeypatch.setattr(Rude, "Options", registry.load("aswa.trackers.wandb:WandBOptions"))
+    config = resolve(OmegaConf.create(composed))
+    assert list(config.tracker.options) == ["wandb", "csv"]
+    said: list[str] = []
+    rows = execute(config, report=said.append)["rows"]
     plain = load([*run, "tracker=none", f"results_dir={tmp_path / 'plain'}"])
     assert plain.run_id == config.run_id
     assert rows == execute(plain)["rows"]

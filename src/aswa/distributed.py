@@ -60,6 +60,8 @@ def local_rank() -> int:
 def join(device: torch.device) -> None:
     """Join the process group, NCCL on GPUs and Gloo on CPUs; once in a process."""
     if world_size() > 1 and not dist.is_initialized():
+        if device.type == "cuda":  # objects are gathered on the current device
+            torch.cuda.set_device(device)
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(dist.destroy_process_group)
 

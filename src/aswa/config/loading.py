@@ -170,16 +170,23 @@ def _check_together(config: RunConfig) -> None:
     kind, task = config.kind, config.kind.tasks[config.task.name]
     if kind.check:
         load_object(kind.check)(config.model.options)
+    _check_population(config.population)
     _check_recipes(config.population.recipes, task.recipe)
-    if config.population.common_start and not isinstance(
-        config.population.options.get("start"), int
-    ):
-        raise ConfigError(
-            "population.common_start: needs population.start, the epochs of the common start; set "
-            "it, or leave common_start out"
-        )
     if task.check:
         load_object(task.check)(config.task.options)
+
+
+def _check_population(population: PopulationConfig) -> None:
+    """Numbers of its mixing are there, and a common start has a length."""
+    for key, usual in template("population", population.name).items():
+        if usual is not None and population.options.get(key, usual) is None:
+            raise ConfigError(f"population.{key}=null: needs a value, such as {usual}")
+    start = population.options.get("start")
+    if population.common_start and (not isinstance(start, int) or start < 1):
+        raise ConfigError(
+            "population.common_start: needs population.start, the epochs of the common start, from "
+            f"1 on, not {start}; set it, or leave common_start out"
+        )
 
 
 def _check_recipes(recipes: list[Any] | None, schema: type[Any] | None) -> None:
@@ -218,7 +225,7 @@ def _never_merged(config: RunConfig) -> str:
         return ""
     return (
         f"population={population.name}: its first merge is after epoch {first}, and this run has "
-        f"{config.epochs}, so nothing is mixed: give population.start and population.every"
+        f"{config.epochs}: give population.start and population.every"
     )
 
 

@@ -65,9 +65,8 @@ class PopulationConfig:
     name: str
     members: int = setting(least=1)
     shared_init: bool = setting(False, added=True)
-    recipes: list[Any] | None = setting(
-        None, added=True
-    )  # of members in turn; of a single one by epochs
+    # Of members in turn; of one model, alone or in the common start, by epochs.
+    recipes: list[Any] | None = setting(None, added=True)
     # Until epoch `start` of the options one model trains; the members are its copies.
     common_start: bool = setting(False, added=True)
     options: dict[str, Any]

@@ -158,6 +158,7 @@ TEXT = Kind(
             steps="aswa.tasks.language_modeling:steps_per_epoch",
             sample="aswa.tasks.language_modeling:sample",
             assess="aswa.tasks.language_modeling:LanguageModeling.assess",
+            adopt="aswa.tasks.language_modeling:LanguageModeling.adopt",
         ),
     },
     fetching="aswa.data.fetching.texts",

@@ -64,6 +64,24 @@ class LanguageModeling:
     def build_model(self, generator: torch.Generator) -> nn.Module:
         return _built(self._config, self.vocabulary.size, generator).to(self.device)
 
+    def adopt(self, model: nn.Module, trained_by: LanguageModeling) -> nn.Module:
+        """The model itself, for an ensemble under this task.
+
+        Raises:
+            ConfigError: it was trained on windows of another length, or on other tokens.
+        """
+        if trained_by.context != self.context:
+            raise ConfigError(
+                f"model.context={trained_by.context}: the first run has {self.context}, and all "
+                "members of an ensemble see the same windows"
+            )
+        if not torch.equal(trained_by._tokens["test"], self._tokens["test"]):
+            raise ConfigError(
+                f"model={trained_by._config.model.name}: its vocabulary is not that of the first "
+                "run, so their next tokens are not the same"
+            )
+        return model
+
     def losses(
         self, model: nn.Module, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, int]]:

@@ -84,8 +84,9 @@ def _unlike(one: RunConfig, other: RunConfig) -> str:
         for each in (one, other)
     )
     different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
-    if "dataset" in different:
-        return f"dataset={theirs['dataset']}"
+    for group in ("dataset", "task"):
+        if group in different:
+            return f"{group}={theirs[group]}"
     return ", ".join(f"{key}={theirs.get(key)}" for key in different)
 
 

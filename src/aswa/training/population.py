@@ -36,7 +36,7 @@ def build_mixing(path: str, config: RunConfig) -> Mixing:
         options["seed"] = config.seed
     try:
         mixing: Mixing = load(path)(**options)
-    except (ValueError, TypeError, RuntimeError) as error:  # torch's of a seed is a RuntimeError
+    except ValueError as error:
         raise ConfigError(f"population={name}: {error}") from None
     if distributed.members_apart():
         if not isinstance(mixing, Mixing) or not mixing.distributes:
@@ -48,8 +48,8 @@ def build_mixing(path: str, config: RunConfig) -> Mixing:
     return mixing
 
 
-def part(learners: Sequence[Learner]) -> None:
-    """Every learner goes on from the state of number 0, at the end of a common start."""
+def branch(learners: Sequence[Learner]) -> None:
+    """End a common start: every learner goes on from the state of number 0."""
     first = distributed.gather_members([learner.state_dict() for learner in learners])[0]
     for learner in learners:
         if learner.number:
@@ -78,9 +78,8 @@ class RunningMean:
         """Take the members as they are now, with batch-norm statistics from `batches`."""
         if self._mean is None:
             return
-        self._mean.assign_mean(
-            self._models[:1] if self.common else self.carrier.modules(self._models)
-        )
+        members = self.carrier.modules(self._models)
+        self._mean.assign_mean(members[:1] if self.common else members)
         if batches is not None and not self.common:
             recompute_batch_norm(self.module, batches)
 

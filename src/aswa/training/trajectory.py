@@ -17,7 +17,7 @@ from aswa.config import RunConfig
 from aswa.registry import mixings
 from aswa.tasks.task import Task
 from aswa.training.learner import Learner, global_generators, set_global_generators, tf32
-from aswa.training.population import RunningMean, aggregate_rows, build_mixing, described, part
+from aswa.training.population import RunningMean, aggregate_rows, branch, build_mixing, described
 from aswa.training.record import Judge
 from aswa.training.riders import build_riders, offered
 from aswa.training.timers import Timed, Timers
@@ -157,10 +157,10 @@ class Trajectory:
         self.losses.append(progress.loss)
         self.rates.append(self.learners[0].rates.last(epoch - 1))
         self.epoch, self.progress = epoch, Progress()
+        if epoch == self.config.population.common_epochs:
+            branch(self.learners)
         for learner in self.learners:
             learner.forget()
-        if epoch == self.config.population.common_epochs:
-            part(self.learners)
 
     def _train(self) -> float:
         self._mean.common = self.epoch < self.config.population.common_epochs
@@ -231,8 +231,8 @@ class Trajectory:
 
     def record(self) -> dict[str, Any]:
         """What the methods offer, evaluated, on the test split for the only time."""
-        if self.epoch < self.config.population.common_epochs:  # all methods have stopped
-            part(self.learners)
+        if self.epoch < self.config.population.common_epochs:  # the run ends within it
+            branch(self.learners)
         judge = Judge(self.config, self.task)
         rows = judge.rows
         with self.timers.measure("evaluate"):
@@ -283,14 +283,16 @@ class Trajectory:
         self.epoch, self.losses = state["epoch"], state["losses"]
         self.rates = [self.learners[0].rates.last(epoch) for epoch in range(self.epoch)]
         self.progress = Progress(**state["progress"])
-        self._mean.common = self.epoch < self.config.population.common_epochs
+        common = self.config.population.common_epochs
         for learner in self.learners:
-            learner.load_state_dict(state["learners"][0 if self._mean.common else learner.number])
+            learner.load_state_dict(state["learners"][0 if self.epoch < common else learner.number])
         set_global_generators(self.task.device, self._active.generators)
         self.mixing.load_state_dict(state["mixing"])
         # Younger than 0.1. Of several processes the first goes on counting.
         self.moved = state.get("moved", 0) if self.learners[0].number == 0 else 0
-        self._mean.refresh(self._batches if self.progress.loss is not None else None)
+        ended = not self.batches or self.progress.loss is not None  # an epoch's mean, not a step's
+        self._mean.common = 0 < self.epoch + (self.batches > 0) <= common
+        self._mean.refresh(self._batches if ended else None)
         for name, rider in self.riders.items():
             rider.load_state_dict(state["riders"][name])
         self.timers.seconds |= state["seconds"]

@@ -59,6 +59,8 @@ class Drawing(Mixing):
     """A mixing that draws random numbers, from a generator of its own that `seed` begins."""
 
     def __init__(self, seed: int = 0) -> None:
+        if not isinstance(seed, int) or not 0 <= seed < 2**63:
+            raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, not {seed}")
         self._generator = torch.Generator().manual_seed(seed)
 
     def state_dict(self) -> dict[str, Any]:
@@ -85,15 +87,15 @@ def parameters(members: Members) -> list[list[Tensor]]:
 def weights(members: Members, carrier: Carrier) -> list[list[Tensor]]:
     """Trained parameters and floating-point buffers, such as batch-norm statistics.
 
-    Buffers that hold an infinity in member 0, such as attention masks, are not mixed: −inf − (−inf)
+    Buffers that are not finite in member 0, such as attention masks, are not mixed: −inf − (−inf)
     is not a number.
     """
     bare = [unwrapped(member) for member in members]
     buffers = [[b for b in member.buffers() if b.is_floating_point()] for member in bare]
     kept: list[float] = []
     if buffers[0]:
-        finite = [torch.stack([torch.isfinite(b).all() for b in own]).float() for own in buffers]
-        kept = carrier.gather(finite)[0].tolist()
+        finite = torch.stack([torch.isfinite(b).all() for b in buffers[0]]).float()
+        kept = carrier.gather([finite])[0].tolist()
     mixed = [[b for b, keep in zip(own, kept, strict=True) if keep] for own in buffers]
     return [own + also for own, also in zip(parameters(members), mixed, strict=True)]
 
