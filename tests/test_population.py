@@ -322,7 +322,7 @@ def test_papa_is_its_matrix(alpha: float, rate: float) -> None:
 def test_a_pull_in_pieces_is_the_pull_of_whole_tensors(
     weight: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tensors of a group, a group at its limit, one of several pieces, one with a rest."""
+    """Empty ones, at the limit, of several pieces, with a rest."""
     sizes = (2, 3, 0, 4, 5, 6, 1, 12, 15, 1)
     torch.manual_seed(0)
     before = [[torch.randn(size) for size in sizes] for _ in range(3)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,9 +12,7 @@ from torch.optim import Optimizer
 from aswa.averaging.mixing.carrier import Carrier, flat
 from aswa.averaging.weights import unwrapped
 
-# Numbers of a member that are mixed at a time: those of all members fit in a CPU's cache; a GPU is
-# busy with them, and they are no second copy of a large model.
-PIECE, GPU_PIECE = 2**15, 2**24
+PIECE = 2**15  # numbers of a member that are mixed at a time, so that all members' fit in cache
 
 Members = Sequence[nn.Module]
 Optimizers = Sequence[Optimizer]
@@ -106,44 +104,23 @@ def pull(tensors: Sequence[Sequence[Tensor]], weight: float, carrier: Carrier) -
     The mean of a piece is used while the piece is in a CPU's cache, so every number is read from
     memory once and written once. Sums are in the order of the members.
     """
-    for own in _groups([[flat(tensor) for tensor in of_one] for of_one in tensors]):
-        gathered = [carrier.gather(same) for same in zip(*own, strict=True)]
-        everyone = list(zip(*gathered, strict=True))
-        for mine, parts in zip(_pieces(own), _pieces(everyone), strict=True):
-            mean = [part.clone() for part in parts[0]]
+    for same in zip(*tensors, strict=True):
+        own = [flat(tensor) for tensor in same]
+        everyone = zip(*map(_pieces, carrier.gather(own)), strict=True)
+        for parts, mine in zip(everyone, zip(*map(_pieces, own), strict=True), strict=True):
+            mean = parts[0].clone()
             for part in parts[1:]:
-                torch._foreach_add_(mean, part)
-            torch._foreach_div_(mean, len(parts))
+                mean.add_(part)
+            mean.div_(len(parts))
             for part in mine:
                 if weight == 1:
-                    torch._foreach_copy_(part, mean)
+                    part.copy_(mean)
                 else:
-                    torch._foreach_lerp_(part, mean, weight)
+                    part.lerp_(mean, weight)
 
 
-Group = Sequence[Sequence[Tensor]]  # [members][tensors]
-
-
-def _groups(tensors: Group) -> Iterator[Group]:
-    """Consecutive tensors that make a piece together; a larger one is a group of its own."""
-    first = size = 0
-    for number, tensor in enumerate(tensors[0]):
-        limit = GPU_PIECE if tensor.is_cuda else PIECE
-        if size and size + tensor.numel() > limit:
-            yield [own[first:number] for own in tensors]
-            first, size = number, 0
-        size += tensor.numel()
-    if tensors[0]:
-        yield [own[first:] for own in tensors]
-
-
-def _pieces(group: Group) -> Sequence[list[list[Tensor]]]:
-    """[pieces][members][tensors]: of a group of one large tensor on a CPU several, else one."""
-    whole = group[0][0]
-    if whole.is_cuda or whole.numel() <= PIECE:
-        return [[list(own) for own in group]]
-    parts = zip(*(own[0].split(PIECE) for own in group), strict=True)
-    return [[[part] for part in of_members] for of_members in parts]
+def _pieces(whole: Tensor) -> Sequence[Tensor]:
+    return [whole] if whole.is_cuda or whole.numel() <= PIECE else whole.split(PIECE)
 
 
 def size_of(tensors: Sequence[Sequence[Tensor]]) -> int:
