@@ -16,7 +16,7 @@ from aswa.config import ConfigError, RunConfig, load
 from aswa.config.loading import remarks
 from aswa.config.members import members, template
 from aswa.registry import AGGREGATES
-from aswa.sweeping.plan import check_mixing
+from aswa.sweeping.plan import check_run
 from aswa.tasks.language_modeling import LanguageModeling
 from aswa.tasks.link_prediction import LinkPrediction
 from aswa.training.record import run_record
@@ -140,7 +140,7 @@ def test_a_pull_falls_with_the_rate_of_the_step(tmp_path: Path, data_dir: Path) 
 def test_wrong_options_of_a_mixing_are_refused_before_a_run(wrong: tuple[str, ...]) -> None:
     named = "|".join((wrong[0], wrong[1].partition("=")[0].lstrip("+")))
     with pytest.raises(ConfigError, match=rf"^({named})[:=]"):
-        check_mixing(config(*wrong))
+        check_run(config(*wrong))
 
 
 @pytest.mark.parametrize(("name", "first"), [("dart", 168), ("imwa", 16), ("papa_2", 5)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from collections import deque
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from aswa.averaging.averager import Averager, Decision, Evaluate
 from aswa.averaging.batch_norm import Batches, recompute_batch_norm
+from aswa.averaging.seeded import seeded
 from aswa.averaging.weights import unwrapped
 
 Named = dict[str, Tensor]  # by the names of the trained parameters, in the order of the module
@@ -118,9 +118,7 @@ class Gaussian(Averager):
         """
         self._check_collected()
         for i in range(n):
-            digest = hashlib.sha256(f"{seed} sample {i}".encode()).digest()
-            number = int.from_bytes(digest[:8]) >> 1
-            yield self.sample(torch.Generator().manual_seed(number), batches)
+            yield self.sample(seeded(f"{seed} sample {i}"), batches)
 
     def posterior(self, seed: int) -> list[nn.Module]:
         """`n_samples` samples; of fewer than 2 collected models, whose variance is 0, the mean."""

@@ -177,10 +177,7 @@ def _check_together(config: RunConfig) -> None:
 
 
 def _check_population(population: PopulationConfig) -> None:
-    """Numbers of its mixing are there, and a common start has a length."""
-    for key, usual in template("population", population.name).items():
-        if usual is not None and population.options.get(key, usual) is None:
-            raise ConfigError(f"population.{key}=null: needs a value, such as {usual}")
+    """A common start has a length."""
     start = population.options.get("start")
     if population.common_start and (not isinstance(start, int) or start < 1):
         raise ConfigError(

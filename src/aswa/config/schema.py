@@ -168,7 +168,7 @@ def checked(
             found[key] = convert(value, hints[key], where)
             if (rule := fields[key].metadata.get("rule")) is not None:
                 rule.check(value, where)
-        elif value is not None and not isinstance(template[key], (dict, types.NoneType)):
+        elif not isinstance(template[key], (dict, types.NoneType)):
             convert(value, type(template[key]), where)
     return found
 

@@ -19,7 +19,7 @@ from aswa.files import canonical_json
 from aswa.results.folder import RunFolder
 from aswa.sweeping import progress, slurm
 from aswa.sweeping.job import BUSY, RunFailed, RunHopeless
-from aswa.sweeping.plan import PLAN, check_mixing, check_run, write_plan
+from aswa.sweeping.plan import PLAN, check_run, write_plan
 from aswa.sweeping.plan_cache import PlanCache
 from aswa.sweeping.status import dry_run_text
 from aswa.sweeping.workers import workers_abreast
@@ -126,15 +126,15 @@ class Grid:
         return list(jobs.values()), len(done)
 
     def _check_runs(self, cache: PlanCache, jobs: Sequence[Job]) -> None:
-        """Look for the data and build every model once: what does not fit stops the sweep here."""
-        configs = [cache.compose(job.overrides)[1] for job in jobs]
-        for groups, check in ((("dataset", "model"), check_run), (("population",), check_mixing)):
-            different = {
-                canonical_json([config.resolved[group] for group in groups]): config
-                for config in configs
-            }
-            for config in different.values():
-                check(config)
+        """Find the data, build every model and mixing: what does not fit stops the sweep here."""
+        configs = (cache.compose(job.overrides)[1] for job in jobs)
+        groups = ("dataset", "model", "population")
+        different = {
+            canonical_json([config.resolved[group] for group in groups]): config
+            for config in configs
+        }
+        for config in different.values():
+            check_run(config)
 
     def _round(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
         """Launch jobs; those to launch again, and those that failed too often."""

@@ -18,7 +18,7 @@ from aswa.config import ConfigError, RunConfig, remarks, resolve
 from aswa.results.folder import Busy, RunFolder
 from aswa.sweeping import progress
 from aswa.sweeping.beside import beside
-from aswa.sweeping.plan import check_mixing, check_run, load_plan, write_plan
+from aswa.sweeping.plan import check_run, load_plan, write_plan
 from aswa.sweeping.workers import die_with_launcher, take_gpu
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk or a quota
@@ -80,7 +80,6 @@ def run_job(composed: DictConfig, overrides: list[str]) -> str:
     if record is None:
         if planned is None:
             check_run(config)
-            check_mixing(config)
             new = not config.folder.exists()
             if _first():
                 write_plan(composed, config, overrides)

@@ -37,18 +37,14 @@ def write_plan(composed: DictConfig, config: RunConfig, overrides: Sequence[str]
 
 
 def check_run(config: RunConfig) -> None:
-    """Raise a ConfigError for missing data or a model that cannot be built. Imports torch."""
+    """Raise a ConfigError for missing data, or what cannot be built of the run. Imports torch."""
+    from aswa.training.population import build_mixing
+
     if check := config.kind.tasks[config.task.name].check_run:
         try:
             load(check)(config)
         except FileNotFoundError as error:
             raise ConfigError(f"dataset={config.dataset.name}: {error}") from None
-
-
-def check_mixing(config: RunConfig) -> None:
-    """Raise a ConfigError for a mixing that refuses its options. Imports torch."""
-    from aswa.training.population import build_mixing
-
     build_mixing(mixings()[config.population.name], config)
 
 

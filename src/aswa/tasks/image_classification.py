@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -79,8 +78,6 @@ class ImageClassification:
         self._check_last_batch()
         self.batch_norm_batches: Batches | None = None
         self._wrapped: dict[nn.Module, Callable[[Tensor], Tensor]] = {}  # for training
-        # Once, before the first batch; an evaluation of trained weights needs no torchvision.
-        self._check_recipes = functools.cache(lambda: _check_recipes(config))
 
     def build_model(self, generator: torch.Generator) -> nn.Module:
         try:
@@ -132,7 +129,7 @@ class ImageClassification:
         order = torch.randperm(len(labels), generator=generator)
         drawn = (order, *draw_crops(len(labels), generator))
         pieces = [numbers.to(self.device).split(self._config.batch_size) for numbers in drawn]
-        self._check_recipes()
+        _check_recipes(self._config)  # not only this one's: the next may be an epoch away
         augmenting, progress = _augmenting(self._config, stage.recipe), stage.progress
         for batch in itertools.islice(zip(*pieces, strict=True), start, None):
             mine, *crops = map(distributed.shard, batch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aswa import distributed
+from aswa.averaging.seeded import seeded
 
 
 class Normalisation(NamedTuple):
@@ -55,10 +55,8 @@ class Renormalised(nn.Module):
 
 def generator_of(model: nn.Module, purpose: str) -> torch.Generator:
     """Random numbers that follow from the purpose and the model's parameters, bit by bit."""
-    digest = hashlib.sha256(purpose.encode())
-    for parameter in model.parameters():
-        digest.update(parameter.detach().cpu().flatten().numpy().tobytes())
-    return torch.Generator().manual_seed(int.from_bytes(digest.digest()[:8]) >> 1)
+    weights = (parameter.detach().cpu().flatten() for parameter in model.parameters())
+    return seeded(purpose, *(each.numpy().tobytes() for each in weights))
 
 
 class Prepared:

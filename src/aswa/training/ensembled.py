@@ -75,19 +75,15 @@ def _unlike(one: RunConfig, other: RunConfig) -> str:
     """The keys of dataset and task that are not the same, such as `dataset.train_size`."""
     ours, theirs = (
         {
-            "dataset": each.dataset.name,
-            "dataset.folder": each.dataset.folder,
-            **{f"dataset.{key}": value for key, value in each.dataset.options.items()},
-            "task": each.task.name,
-            **{f"task.{key}": value for key, value in each.task.options.items()},
+            key: value
+            for key, value in {**setting["shared"], **setting["evaluation"]}.items()
+            if key.partition(".")[0] in ("dataset", "task")
         }
-        for each in (one, other)
+        for setting in (one.setting, other.setting)
     )
     different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
-    for group in ("dataset", "task"):
-        if group in different:
-            return f"{group}={theirs[group]}"
-    return ", ".join(f"{key}={theirs.get(key)}" for key in different)
+    named = [key for key in different if key.endswith(".name")] or different
+    return ", ".join(f"{key}={theirs.get(key)}" for key in named)
 
 
 def ensemble_rows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aswa import distributed
+from aswa.averaging.seeded import seeded
 from aswa.config import BaseOptimizerConfig, RunConfig
 from aswa.tasks.task import Stage, Task
 from aswa.training.rates import rates
@@ -137,9 +137,7 @@ class Learner:
     def _stream(self, purpose: str, shared: bool = False) -> torch.Generator:
         """Random numbers that depend on seed, learner (if not shared) and purpose alone."""
         member = "" if shared or not self.number else f"member {self.number} "
-        text = f"{self._config.seed} {member}{purpose}".encode()
-        seed = int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1
-        return torch.Generator().manual_seed(seed)
+        return seeded(f"{self._config.seed} {member}{purpose}")
 
 
 def global_generators(device: torch.device) -> list[Tensor]:

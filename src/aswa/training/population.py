@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -62,13 +62,13 @@ class RunningMean:
     Args:
         models: the members that this process trains.
         members: how many there are.
-
-    Attributes:
-        common: the first model, with batch-norm statistics of its own, is what all members will be.
+        common: whether the first model, with batch-norm statistics of its own, is all of them now.
     """
 
-    def __init__(self, models: Sequence[nn.Module], members: int) -> None:
-        self._models, self.common = models, False
+    def __init__(
+        self, models: Sequence[nn.Module], members: int, common: Callable[[], bool]
+    ) -> None:
+        self._models, self._common = models, common
         self.carrier = Processes() if distributed.members_apart() else Carrier()
         self._mean = AveragedWeights(models[0]) if members > 1 else None
         self.module = models[0] if self._mean is None else self._mean.module
@@ -78,9 +78,9 @@ class RunningMean:
         """Take the members as they are now, with batch-norm statistics from `batches`."""
         if self._mean is None:
             return
-        members = self.carrier.modules(self._models)
-        self._mean.assign_mean(members[:1] if self.common else members)
-        if batches is not None and not self.common:
+        members, common = self.carrier.modules(self._models), self._common()
+        self._mean.assign_mean(members[:1] if common else members)
+        if batches is not None and not common:
             recompute_batch_norm(self.module, batches)
 
     def population(

@@ -58,15 +58,15 @@ class Trajectory:
         self.config, self.task = config, task
         self.pause: Callable[[], None] = lambda: None
         self.stage: Callable[[str], None] = lambda _: None
-        # Under torchrun this process has one learner, else all of them.
         apart, n = distributed.members_apart(), config.population.members
-        numbers = [distributed.rank()] if apart else range(n)
+        numbers = [distributed.rank()] if apart else range(n)  # one a process under torchrun
         self.learners = [Learner(config, task, number) for number in numbers]
         self.mixing = build_mixing(mixings()[config.population.name], config)
         self._models = [learner.model for learner in self.learners]
         self._optimizers = [learner.optimizer for learner in self.learners]
         self._active = self.learners[0]  # the learner whose random numbers torch draws now
-        self._mean = RunningMean(self._models, n)
+        self.epoch, self.epochs, self._parted = 0, config.epochs, config.population.common_epochs
+        self._mean = RunningMean(self._models, n, self._common)
         self.model = self._mean.module
         self.timers = Timers("train", "mix", "evaluate", "average", "batch_norm")
         batches = task.batch_norm_batches
@@ -77,7 +77,6 @@ class Trajectory:
         # By method, its cost besides training; the running model's score has an entry of its own.
         self.method_timers = Timers(RUNNING_SCORE, *self.riders)
         self.first_epoch = 0.0  # seconds of its training, which is slower: code and memory are new
-        self.epoch, self.epochs = 0, config.epochs
         self.moved = 0  # numbers that members sent to each other
         self.losses: list[float] = []
         self.rates: list[float] = []  # of learning
@@ -92,6 +91,9 @@ class Trajectory:
         """All epochs are done, or no method wants more."""
         stopped = (rider.averager.should_stop for rider in self.riders.values())
         return self.epoch >= self.epochs or all(stopped)
+
+    def _common(self) -> bool:  # the last batch was of the start that all members have in common
+        return 0 < self.epoch + (self.batches > 0) <= self._parted
 
     @property
     def weights_finite(self) -> bool:
@@ -157,14 +159,13 @@ class Trajectory:
         self.losses.append(progress.loss)
         self.rates.append(self.learners[0].rates.last(epoch - 1))
         self.epoch, self.progress = epoch, Progress()
-        if epoch == self.config.population.common_epochs:
+        if epoch == self._parted:
             branch(self.learners)
         for learner in self.learners:
             learner.forget()
 
     def _train(self) -> float:
-        self._mean.common = self.epoch < self.config.population.common_epochs
-        training = self.learners[:1] if self._mean.common else self.learners
+        training = self.learners if self.epoch >= self._parted else self.learners[:1]
         for learner in training:
             self._activate(learner)
             learner.begin(self.epoch)
@@ -177,12 +178,12 @@ class Trajectory:
             self.pause()
         self._mix(self.mixing.epoch, self.epoch + 1, statistics=True)
         losses = distributed.gather_members([learner.loss for learner in training])
-        losses = losses[: 1 if self._mean.common else None]
+        losses = losses[: 1 if self._common() else None]
         return sum(losses) / len(losses)
 
     def _mix(self, mix: Callable[..., int], when: float, statistics: bool = False) -> None:
         with self.timers.measure("mix"):
-            if not self._mean.common:
+            if not self._common():
                 self.moved += mix(self._models, self._optimizers, when) or 0  # some count nothing
             if statistics or self._read_at_steps:
                 self._mean.refresh(self._batches if statistics else None)
@@ -231,7 +232,7 @@ class Trajectory:
 
     def record(self) -> dict[str, Any]:
         """What the methods offer, evaluated, on the test split for the only time."""
-        if self.epoch < self.config.population.common_epochs:  # the run ends within it
+        if self.epoch < self._parted:  # the run ends within it
             branch(self.learners)
         judge = Judge(self.config, self.task)
         rows = judge.rows
@@ -283,15 +284,14 @@ class Trajectory:
         self.epoch, self.losses = state["epoch"], state["losses"]
         self.rates = [self.learners[0].rates.last(epoch) for epoch in range(self.epoch)]
         self.progress = Progress(**state["progress"])
-        common = self.config.population.common_epochs
         for learner in self.learners:
-            learner.load_state_dict(state["learners"][0 if self.epoch < common else learner.number])
+            number = learner.number if self.epoch >= self._parted else 0
+            learner.load_state_dict(state["learners"][number])
         set_global_generators(self.task.device, self._active.generators)
         self.mixing.load_state_dict(state["mixing"])
         # Younger than 0.1. Of several processes the first goes on counting.
         self.moved = state.get("moved", 0) if self.learners[0].number == 0 else 0
         ended = not self.batches or self.progress.loss is not None  # an epoch's mean, not a step's
-        self._mean.common = 0 < self.epoch + (self.batches > 0) <= common
         self._mean.refresh(self._batches if ended else None)
         for name, rider in self.riders.items():
             rider.load_state_dict(state["riders"][name])

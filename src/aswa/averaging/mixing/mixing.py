@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from aswa.averaging.mixing.carrier import Carrier, flat
 from aswa.averaging.weights import unwrapped
 
-PIECE = 2**15  # numbers of a member that are mixed at a time, so that all members' fit in cache
+PIECE = 2**16  # numbers of a member that are mixed at a time, so that all members' fit in cache
 
 Members = Sequence[nn.Module]
 Optimizers = Sequence[Optimizer]
